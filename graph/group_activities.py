@@ -151,9 +151,7 @@ class GroupActivity(Node):
             ActivityAssessment(
                 content_id=content_id,
                 average_score=figure.value or 0.0,
-                last_attempted_on=None
-                if figure.last_updated_on is None
-                else nouns.from_milliseconds(figure.last_updated_on),
+                last_attempted_on=nouns.known_moment(figure.last_updated_on),
             )
             for content_id, figure in self.found.assessments()
         ]

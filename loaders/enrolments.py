@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rules.enrolments import Copies, Enrolment
 from rules.identifiers import ProgressKey
-from rules.moments import moment
+from rules.moments import known_moment, moment
 from rules.progress import status_of
 from stores.columns import Milliseconds, NarrowColumn
 from stores.rows import Condition, Equal, Row, Rows
@@ -135,18 +135,18 @@ class NarrowEnrolment(NamedTuple):
             key=ProgressKey(user_id, self.collection_id, self.context_id),
             active=bool(self.active),
             enrolled_on=moment(self.enrolled_on),
-            unenrolled_on=_moment(self.unenrolled_on),
-            reenrolled_on=_moment(self.reenrolled_on),
+            unenrolled_on=known_moment(self.unenrolled_on),
+            reenrolled_on=known_moment(self.reenrolled_on),
             changed_at=self.changed_at or 0,
             status=status_of(self.status),
             completed_count=self.completed_count or 0,
-            completed_on=_moment(self.completed_on),
+            completed_on=known_moment(self.completed_on),
             completed_version=self.completed_version,
-            last_accessed_on=_moment(self.last_accessed_on),
+            last_accessed_on=known_moment(self.last_accessed_on),
             seen_changed_at=self.seen_changed_at,
             moved_to=self.moved_to,
             moved_from=self.moved_from,
-            granted_on=_moment(self.granted_on),
+            granted_on=known_moment(self.granted_on),
         )
 
 
@@ -185,10 +185,6 @@ async def narrow_enrolments_page(
             break
         after = page[-1][:2]
     return found[:limit], len(found) > limit
-
-
-def _moment(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else moment(milliseconds)
 
 
 def enrolment_of(row: Row | None) -> Enrolment | None:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, Self
 
 from loaders.aggregates import Seen, StoredAggregate
 from rules.aggregates import AggregateKey
-from rules.moments import milliseconds, moment
-from rules.progress import Progress, Status, status_of
+from rules.moments import known_milliseconds, known_moment, milliseconds
+from rules.progress import Status, status_of
 from rules.standings import Figures
 from stores.columns import Element, Milliseconds, NarrowColumn
 
@@ -39,8 +39,8 @@ class NarrowAggregate(NamedTuple):
             status=status_of(self.status),
             active=False,
             enrolled_on=None,
-            completed_on=None if self.completed_on is None else moment(self.completed_on),
-            last_accessed_on=None if self.last_accessed_on is None else moment(self.last_accessed_on),
+            completed_on=known_moment(self.completed_on),
+            last_accessed_on=known_moment(self.last_accessed_on),
             last_updated_on=None,
             version=self.version or 0,
             seen=Seen(self.seen_changed_at, None, self.seen_version),
@@ -78,14 +78,14 @@ class NarrowFigures(NamedTuple):
 
     @classmethod
     def of(cls, figures: Figures) -> Self:
-        progress, completed, last = figures.progress, figures.completed, figures.last_accessed_on
+        progress, completed = figures.progress, figures.completed
         return cls(
             progress.status,
             progress.completed_count,
             progress.required_count,
             None if completed is None else milliseconds(completed.on),
             None if completed is None else completed.version,
-            None if last is None else milliseconds(last),
+            known_milliseconds(figures.last_accessed_on),
             figures.time_spent,
         )
 
@@ -104,10 +104,6 @@ class NarrowFigures(NamedTuple):
                 int(time_spent or 0),
             )
         )
-
-    @property
-    def progress(self) -> Progress:
-        return Progress(self.status, self.completed_count, self.required_count)
 
 
 def root_row(rows: Sequence[tuple[Any, ...]], context_id: str, collection_id: str) -> NarrowAggregate | None:

@@ -13,7 +13,7 @@ from rules.contents import Content
 from rules.contexts import Context
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey
-from rules.moments import milliseconds, moment
+from rules.moments import known_milliseconds, known_moment, moment
 from rules.progress import Progress, Status, percentage
 from rules.standings import FirstCompletion
 from rules.triggers import TriggerKind
@@ -55,7 +55,7 @@ class ListedEnrolment(NamedTuple):
             self.row.enrolment(self.user_id),
             Progress(self.status, self.completed_count, self.required_count),
             None if on is None else FirstCompletion(moment(on), self.completed_version),
-            None if last is None else moment(last),
+            known_moment(last),
             self.collection,
             self.context,
             None,
@@ -150,9 +150,9 @@ def _of_gone(user_id: str, row: NarrowEnrolment, found: Enrolled) -> ListedEnrol
         completed_count=progress.completed_count,
         required_count=progress.required_count,
         completion_percentage=progress.completion_percentage,
-        completed_on=None if found.completed_on is None else milliseconds(found.completed_on),
+        completed_on=known_milliseconds(found.completed_on),
         completed_version=found.completed_version,
-        last_accessed_on=None if last is None else milliseconds(last),
+        last_accessed_on=known_milliseconds(last),
         time_spent=found.time_spent,
         moved_to=row.moved_to if row.has_moved else None,
         moved_from=row.moved_from,

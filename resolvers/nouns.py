@@ -55,9 +55,8 @@ from rules.learners import ATTRIBUTES, Learner
 from rules.metric_columns import Column, ColumnKind, camel
 from rules.metric_queries import OrderBy
 from rules.metrics import Metric
-from rules.moments import milliseconds
+from rules.moments import known_milliseconds, known_moment, written_milliseconds
 from rules.moments import moment as from_milliseconds
-from rules.moments import written_milliseconds as written_milliseconds
 from rules.origins import Origin, OriginKind
 from rules.packages import PackageVariant
 from rules.periods import EXAMPLES as PERIOD_EXAMPLES
@@ -191,9 +190,11 @@ __all__ = [
     "far_over",
     "from_milliseconds",
     "in_turns",
-    "milliseconds",
+    "known_milliseconds",
+    "known_moment",
     "over",
     "stepwise",
     "without_hidden",
     "write_token",
+    "written_milliseconds",
 ]

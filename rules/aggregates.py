@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from rules.hierarchy import Relations, RelationTree
-from rules.moments import milliseconds, moment
+from rules.moments import known_milliseconds, known_moment, moment
 from rules.progress import Progress, Status, progress_of
 from rules.scores import NO_SCORE, ActivityScore, AssessmentScores, activity_score
 from rules.standings import FirstCompletion, Touch
@@ -74,8 +74,8 @@ _STATUS, _TIME_SPENT, _LAST_ACCESSED, _COMPLETED = range(4)
 
 
 def touched_leaf(touch: Touch) -> TouchedLeaf:
-    moments = (touch.last_accessed_on, touch.completed_on)
-    return int(touch.status), touch.time_spent, *(None if at is None else milliseconds(at) for at in moments)
+    moments = map(known_milliseconds, (touch.last_accessed_on, touch.completed_on))
+    return int(touch.status), touch.time_spent, *moments
 
 
 def aggregates_of(
@@ -134,7 +134,7 @@ def _aggregate(
         progress,
         statuses,
         sum([each[_TIME_SPENT] or 0 for each in mine.values()]),
-        None if last_accessed is None else moment(last_accessed),
+        known_moment(last_accessed),
         last_content_id,
         _completion(relations, node, progress, mine, completed_before),
         activity_score(own_scores, relations.pass_marks) if own_scores else NO_SCORE,

@@ -12,7 +12,7 @@ import orjson
 
 from rules.attempts import Attempt, Question, WholeAttempt, question_of, question_values
 from rules.identifiers import ViewKey
-from rules.moments import milliseconds, moment
+from rules.moments import known_milliseconds, known_moment, milliseconds
 
 MOST_IN_A_FILE = 10_000
 """Attempts. So whoever reads one attempt fetches a small file."""
@@ -124,12 +124,12 @@ def archive_row(whole: WholeAttempt) -> dict[str, Any]:
         "user_id": attempt.key.user_id,
         "content_id": attempt.key.content_id,
         "attempt_id": attempt.attempt_id,
-        "created_on": _milliseconds(attempt.created_on),
+        "created_on": known_milliseconds(attempt.created_on),
         "grand_total": whole.grand_total,
-        "last_attempted_on": _milliseconds(attempt.attempted_on),
+        "last_attempted_on": known_milliseconds(attempt.attempted_on),
         "total_max_score": attempt.max_score,
         "total_score": attempt.score,
-        "updated_on": _milliseconds(attempt.updated_on),
+        "updated_on": known_milliseconds(attempt.updated_on),
         "question": orjson.dumps([_written(question) for question in whole.questions]).decode(),
         "course_name": whole.collection_name,
         "batch_name": whole.context_name,
@@ -145,9 +145,9 @@ def attempt_of_archive_row(row: Mapping[str, Any]) -> Attempt:
         row["attempt_id"],
         row["total_score"],
         row["total_max_score"],
-        _moment(row["last_attempted_on"]),
-        _moment(row["created_on"]),
-        _moment(row["updated_on"]),
+        known_moment(row["last_attempted_on"]),
+        known_moment(row["created_on"]),
+        known_moment(row["updated_on"]),
         row["written_at"],
         row["content_hash"],
     )
@@ -162,16 +162,8 @@ def whole_of_archive_row(row: Mapping[str, Any]) -> WholeAttempt:
 
 
 def _written(question: Question) -> dict[str, Any]:
-    return {**question_values(question), "assess_ts": _milliseconds(question.assessed_on)}
+    return {**question_values(question), "assess_ts": known_milliseconds(question.assessed_on)}
 
 
 def _question(found: Mapping[str, Any]) -> Question:
-    return question_of({**found, "assess_ts": _moment(found["assess_ts"])})
-
-
-def _milliseconds(at: datetime | None) -> int | None:
-    return None if at is None else milliseconds(at)
-
-
-def _moment(written: int | None) -> datetime | None:
-    return None if written is None else moment(written)
+    return question_of({**found, "assess_ts": known_moment(found["assess_ts"])})

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple, Self
 
-from rules.moments import milliseconds, moment
+from rules.moments import known_milliseconds, known_moment
 from rules.progress import Progress, percentage, status_of
 from rules.scores import NO_SCORE, ActivityScore
 from rules.states import decode_scores, encode_scores
@@ -58,8 +58,8 @@ class Entry(NamedTuple):
             progress.completed_count,
             progress.required_count,
             time_spent,
-            _at(last_accessed_on),
-            _at(enrolled_on),
+            known_milliseconds(last_accessed_on),
+            known_milliseconds(enrolled_on),
             tree_version,
             *(
                 (encode_scores(score), score.right_first, score.passable, score.passed)
@@ -85,11 +85,11 @@ class Entry(NamedTuple):
 
     @property
     def last_accessed_on(self) -> datetime | None:
-        return None if self.accessed_at is None else moment(self.accessed_at)
+        return known_moment(self.accessed_at)
 
     @property
     def enrolled_on(self) -> datetime | None:
-        return None if self.enrolled_at is None else moment(self.enrolled_at)
+        return known_moment(self.enrolled_at)
 
     @property
     def updated_at(self) -> int | None:
@@ -113,10 +113,6 @@ class Entry(NamedTuple):
             or self.enrolled_at is not None
             or self.scores is not None
         )
-
-
-def _at(moment_: datetime | None) -> int | None:
-    return None if moment_ is None else milliseconds(moment_)
 
 
 NO_ENTRY = Entry("", "", active=False, status=0, completed_count=0, required_count=0, time_spent=0)

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 from rules.entries import Entry
 from rules.errors import InvalidInput
 from rules.metrics import Metric
-from rules.moments import milliseconds
+from rules.moments import known_milliseconds
 from rules.progress import Status, percentage
 from rules.scores import Best
 from rules.subjects import Subject
@@ -106,7 +106,7 @@ class Figure(NamedTuple):
 
     @classmethod
     def of(cls, metric: str, value: float | None, last_updated_on: datetime | None = None) -> Self:
-        return cls(metric, value, None if last_updated_on is None else milliseconds(last_updated_on))
+        return cls(metric, value, known_milliseconds(last_updated_on))
 
 
 def activity_figures(

@@ -13,6 +13,11 @@ def milliseconds(at: datetime) -> int:
     return (at - _EPOCH) // _MILLISECOND
 
 
+def known_milliseconds(at: datetime | None) -> int | None:
+    """Returns the same of a moment that may not be known."""
+    return None if at is None else milliseconds(at)
+
+
 def earlier(one: datetime | None, other: datetime | None) -> datetime | None:
     """Returns the earlier of two moments, or the one that is known."""
     return min((at for at in (one, other) if at is not None), default=None)
@@ -37,6 +42,11 @@ def counted_on(told: datetime | None, at: datetime, since: datetime | None) -> d
 def moment(milliseconds: int) -> datetime:
     """Returns the moment of these milliseconds, in UTC. OverflowError says that no datetime can hold it."""
     return _EPOCH + milliseconds * _MILLISECOND
+
+
+def known_moment(milliseconds: int | None) -> datetime | None:
+    """Returns the same of milliseconds that may not be known."""
+    return None if milliseconds is None else moment(milliseconds)
 
 
 def written(at: datetime) -> str:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import orjson
 
 from rules.identifiers import ViewKey
-from rules.moments import milliseconds, moment
+from rules.moments import known_milliseconds, known_moment
 
 
 class OriginKind(Enum):
@@ -47,7 +47,7 @@ class Origin:
 
     def encode(self) -> str:
         """Returns the text of the column ``origin``."""
-        at = None if self.at is None else milliseconds(self.at)
+        at = known_milliseconds(self.at)
         return orjson.dumps([self.kind.value, self.place, self.reason, at]).decode()
 
     @classmethod
@@ -55,6 +55,4 @@ class Origin:
     def decode(cls, text: str) -> "Origin":
         """Returns the origin in the text of the column. Most rows of a page have the same one."""
         kind, place, reason, at = orjson.loads(text)
-        return cls(
-            OriginKind(kind), place and (place[0], place[1]), reason, None if at is None else moment(at)
-        )
+        return cls(OriginKind(kind), place and (place[0], place[1]), reason, known_moment(at))

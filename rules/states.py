@@ -11,7 +11,7 @@ import orjson
 from rules.aggregates import Aggregate, AggregateKey, activity_type
 from rules.enrolments import Enrolment
 from rules.learners import ATTRIBUTES, Learner
-from rules.moments import milliseconds, moment
+from rules.moments import known_milliseconds, known_moment
 from rules.progress import Status
 from rules.scores import NO_SCORE, ActivityScore, Best
 
@@ -135,9 +135,9 @@ def encode_state(state: State) -> bytes:
             "completion_percentage": state.completion_percentage,
             "time_spent": state.time_spent,
             "active": int(state.active),
-            "enrolled_on": _ms(state.enrolled_on),
-            "completed_on": _ms(state.completed_on),
-            "last_accessed_on": _ms(state.last_accessed_on),
+            "enrolled_on": known_milliseconds(state.enrolled_on),
+            "completed_on": known_milliseconds(state.completed_on),
+            "last_accessed_on": known_milliseconds(state.last_accessed_on),
             **_score_columns(state.score),
             **{name: state.attributes.get(name) for name in ATTRIBUTES},
         }
@@ -166,7 +166,10 @@ def _columns_of(score: ActivityScore) -> dict[str, object]:
 
 def encode_scores(score: ActivityScore) -> str:
     """Returns the score in each assessment as JSON: ``{id: [score, maximum, attempts, last attempt in ms]}``."""
-    told = {content: [*best[:3], _ms(best.attempted_on)] for content, best in score.assessments.items()}
+    told = {
+        content: [*best[:3], known_milliseconds(best.attempted_on)]
+        for content, best in score.assessments.items()
+    }
     return orjson.dumps(told).decode()
 
 
@@ -185,14 +188,10 @@ def decode_scores(
         return NO_SCORE
     return ActivityScore(
         {
-            content: Best(score, most, attempts, None if at is None else moment(at))
+            content: Best(score, most, attempts, known_moment(at))
             for content, (score, most, attempts, at) in assessments.items()
         },
         right_first or 0,
         passable or 0,
         passed or 0,
     )
-
-
-def _ms(at: datetime | None) -> int | None:
-    return None if at is None else milliseconds(at)

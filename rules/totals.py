@@ -11,7 +11,7 @@ from typing import Self
 
 from rules.aggregates import activity_type
 from rules.metrics import LATEST, SCORE_BANDS, SUMS, Counts, Metric, band_of, metric_value
-from rules.moments import milliseconds, month_of
+from rules.moments import known_milliseconds, milliseconds, month_of
 from rules.progress import Status
 from rules.states import State, synthetic_time
 
@@ -71,7 +71,7 @@ class Tally:
             if not state.active:
                 continue
             counted = _counted(state)
-            at = None if state.last_accessed_on is None else milliseconds(state.last_accessed_on)
+            at = known_milliseconds(state.last_accessed_on)
             for cell in self._dimensions.cells_with(state):
                 sums = self._sums.get(cell)
                 if sums is None:

@@ -29,7 +29,7 @@ from rules.metrics import (
     TO_COMPLETE,
     seen_before,
 )
-from rules.moments import milliseconds, moment
+from rules.moments import known_milliseconds, known_moment, milliseconds
 from rules.progress import Status
 from stores.engines import Stores
 from stores.groups import All, Between, Figures, Kind, Lane, Measure, Not, OneOf, Where
@@ -67,12 +67,10 @@ class Counted:
     @classmethod
     def decode(cls, stored: bytes) -> "Counted":
         complete, as_of, rows = orjson.loads(stored)
-        return cls(complete, None if as_of is None else moment(as_of), rows)
+        return cls(complete, known_moment(as_of), rows)
 
     def encode(self) -> bytes:
-        return orjson.dumps(
-            [self.complete, None if self.as_of is None else milliseconds(self.as_of), self.rows]
-        )
+        return orjson.dumps([self.complete, known_milliseconds(self.as_of), self.rows])
 
 
 @dataclass(frozen=True, slots=True)

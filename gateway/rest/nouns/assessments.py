@@ -16,7 +16,7 @@ from gateway.rest.nouns.views import CODES as VIEW_CODES
 from gateway.rest.nouns.views import Acknowledged, StartView, both
 from resolvers import assessment_scores, assessments
 from resolvers.assessments import AssessmentCall, Question, Questioned
-from resolvers.nouns import Absent, Access, InvalidInput, Session, either, from_milliseconds, milliseconds
+from resolvers.nouns import Absent, Access, InvalidInput, Session, either, known_milliseconds, known_moment
 from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import MOST
 
@@ -129,7 +129,7 @@ async def submit(session: Session, call: Call[SubmitAssessment]) -> Acknowledged
     """Takes the answers. It says so of what will be scored; without answers scores are only asked for."""
     request = call.request
     events = request.answers()
-    at = None if request.assessment_ts is None else from_milliseconds(request.assessment_ts)
+    at = known_moment(request.assessment_ts)
     submission = AssessmentCall(
         request.content_id,
         *request.place(),
@@ -199,7 +199,7 @@ async def read_scores(session: Session, call: Call[ReadScores]) -> ScoresTold:
         "bestScore": stored.best,
         "totalMaxScore": stored.max,
         "lastAttemptedScore": stored.last,
-        "updated_on": None if stored.updated_on is None else milliseconds(stored.updated_on),
+        "updated_on": known_milliseconds(stored.updated_on),
     }
 
 
@@ -222,7 +222,7 @@ def _question_answer(question: Question) -> QuestionTold:
         "score": question.score,
         "max_score": question.max_score,
         "duration": question.duration,
-        "assess_ts": None if at is None else milliseconds(at),
+        "assess_ts": known_milliseconds(at),
         "params": [dict(each) for each in question.options],
         "resvalues": [dict(each) for each in question.answers],
     }

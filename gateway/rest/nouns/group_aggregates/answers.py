@@ -1,7 +1,6 @@
 """Answers of the calls about figures of a group: the types of the JSON, and functions that give figures in that form."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from typing import NotRequired
 
 from pydantic import ConfigDict
@@ -11,7 +10,7 @@ from gateway.rest.framework.envelope import Json
 from gateway.rest.nouns.contents import content_metadata, text_of
 from resolvers import collections
 from resolvers.group_activities import MEMBER_METRICS, ActivityFigures, GroupPage, MemberEntry, Metrics
-from resolvers.nouns import ATTRIBUTES, Figure, Session, milliseconds
+from resolvers.nouns import ATTRIBUTES, Figure, Session, known_milliseconds
 
 METADATA = ("identifier", "name", "status", "mimeType", "leafNodesCount", "lastPublishedOn")
 """Fields of an activity that is a published collection or unit. It also has whatever else was published of it."""
@@ -141,7 +140,7 @@ def provenance(activity: ActivityFigures) -> Json:
     values = (
         activity.source.value,
         activity.mode.value,
-        _milliseconds(activity.as_of),
+        known_milliseconds(activity.as_of),
         activity.complete,
     )
     return dict(zip(PROVENANCE, values, strict=True))
@@ -182,10 +181,6 @@ def _metric(figure: Figure) -> Json:
         "value": figure.value,
         "lastUpdatedOn": figure.last_updated_on,
     }
-
-
-def _milliseconds(at: datetime | None) -> int | None:
-    return None if at is None else milliseconds(at)
 
 
 def extensions(page: GroupPage) -> Json:
