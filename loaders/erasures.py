@@ -1,6 +1,6 @@
 """Watermarks of erasures: what a learner had up to then, in a place or anywhere, is deleted and stays so."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 
 from rules.errors import Erased
@@ -52,6 +52,14 @@ async def erasures_of(rows: Rows, user_ids: Collection[str]) -> dict[str, dict[t
         for (user_id,), those in found.items()
         if those
     }
+
+
+def last_erased_on(
+    of_learner: Mapping[tuple[str, str], datetime], *places: tuple[str, str]
+) -> datetime | None:
+    """When one of these places was last erased, by itself or with the whole learner, by what ``erasures_of`` has of the learner;
+    None where none was."""
+    return max((of_learner[at] for at in (EVERYWHERE, *places) if at in of_learner), default=None)
 
 
 async def check_not_erased(rows: Rows, key: ProgressKey, at: datetime) -> None:

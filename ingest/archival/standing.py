@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ingest.writes.all_ended import all_ended
 from loaders.attempts import attempt_key, attempt_of
-from loaders.erasures import EVERYWHERE, erasures_of
+from loaders.erasures import erasures_of, last_erased_on
 from rules.attempts import Attempt, write_time
 from rules.moments import milliseconds
 from stores.columns import Table
@@ -40,10 +40,9 @@ async def standing(rows: Rows, attempts: Sequence[Attempt]) -> dict[Key, Attempt
             stored = slim.get(attempt_key(attempt))
             if stored is None or not _same_version(attempt, stored):
                 continue
-            at, of_learner = attempt.attempted_on, erasures.get(attempt.key.user_id, {})
-            places = (attempt.key.collection_id, attempt.key.context_id), EVERYWHERE
-            erased = [of_learner[place] for place in places if place in of_learner]
-            if not erased or (at is not None and milliseconds(at) > milliseconds(max(erased))):
+            at, place = attempt.attempted_on, (attempt.key.collection_id, attempt.key.context_id)
+            erased_on = last_erased_on(erasures.get(attempt.key.user_id, {}), place)
+            if erased_on is None or (at is not None and milliseconds(at) > milliseconds(erased_on)):
                 found[attempt_key(attempt)] = stored
     return found
 

@@ -4,7 +4,6 @@ Who has done what depends on ids alone. Dates count back from the first day of t
 nothing lies in the future. Open batches have no end, so they stay open.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learner_groups import NewGroup, create_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view, update_view
+from ingest.importers.lanes import each
 from ingest.importers.sample_attempts import QUIZ, SAMPLE_ASSESSMENT, submit_attempts
 from ingest.importers.sample_learners import number_of, sample_learners
 from ingest.publishing.direct import publish_collection
@@ -77,27 +77,20 @@ async def load_sample(shared: Shared, on_progress: OnProgress = _quiet) -> None:
             await create_context(session, batch)
         on_progress("courses", done, len(COURSES))
     first, *others = sample_learners(FIRST_LEARNER)
-    gate = asyncio.Semaphore(_AT_ONCE)
     loaded = 0
 
     async def load(learner: Learner) -> None:
         nonlocal loaded
-        async with gate:
-            session = Session(_LOADER, shared)
-            for plan in _plans(learner.user_id, month):
-                await _follow(session, learner.user_id, plan)
-                await _take_quiz(session, learner.user_id, plan)
-            profile = ProfileCall(learner.name, dict(learner.attributes), learner.user_id, month - _OPEN_FOR)
-            await save_profile(session, profile)
+        session = Session(_LOADER, shared)
+        for plan in _plans(learner.user_id, month):
+            await _follow(session, learner.user_id, plan)
+            await _take_quiz(session, learner.user_id, plan)
+        profile = ProfileCall(learner.name, dict(learner.attributes), learner.user_id, month - _OPEN_FOR)
+        await save_profile(session, profile)
         loaded += 1
         on_progress("learners", loaded, len(others) + 1)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for learner in others:
-                group.create_task(load(learner))
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
+    await each(others, load, _AT_ONCE)
     await _load_group(shared)
     await load(first)
 

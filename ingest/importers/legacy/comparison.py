@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from ingest.importers.lanes import each
 from ingest.importers.legacy.granting import granted
 from ingest.importers.legacy.report import TableReport, told
 from ingest.importers.legacy.source import Platform
 from ingest.importers.legacy.views import consumed
-from ingest.importers.legacy.writing import Migrating, each
+from ingest.importers.legacy.writing import Migrating
 from loaders.enrolments import enrolments_by_key
 from loaders.views import touches_by_key, views_by_key
 from rules.contents import ContentKind

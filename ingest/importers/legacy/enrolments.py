@@ -7,12 +7,13 @@ from datetime import datetime, tzinfo
 from functools import partial
 from itertools import islice
 
+from ingest.importers.lanes import each
 from ingest.importers.legacy.comparison import published
 from ingest.importers.legacy.granting import granted
 from ingest.importers.legacy.report import ERASED, TableReport, told
 from ingest.importers.legacy.source import Platform
 from ingest.importers.legacy.views import consumed, write_views
-from ingest.importers.legacy.writing import Erasures, Migrating, each, settle, stored_rows
+from ingest.importers.legacy.writing import Erasures, Migrating, settle, stored_rows
 from loaders.enrolments import enrolment_of, row_key
 from loaders.views import row_key as view_key
 from rules.identifiers import ProgressKey, ViewKey

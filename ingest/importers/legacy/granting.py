@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from ingest.importers.lanes import each
 from ingest.importers.legacy.source import Platform
 from ingest.importers.legacy.views import consumed
-from ingest.importers.legacy.writing import Migrating, each
+from ingest.importers.legacy.writing import Migrating
 from rules.hierarchy import RelationTree
 from rules.identifiers import ProgressKey
 from rules.legacy.enrolments import LegacyEnrolment, granted_views

@@ -6,13 +6,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ingest.importers.lanes import each
 from ingest.importers.legacy.bringing import Bringing
 from ingest.importers.legacy.job import TABLES, ZONE, report_path, zone_of
 from ingest.importers.legacy.rejects import Rejected, RejectsFile, read_rejects, rejects_path
 from ingest.importers.legacy.report import GONE, MigrationReport, TableReport
 from ingest.importers.legacy.source import Platform, Source, open_source, without_password
 from ingest.importers.legacy.walking import columns_of, reading
-from ingest.importers.legacy.writing import each
 from loaders.session import Shared
 from rules.jobs import JobState
 from rules.legacy.tables import LEGACY_TABLES, LegacyRow

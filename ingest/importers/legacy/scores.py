@@ -4,11 +4,12 @@ copied."""
 from collections.abc import Sequence
 from contextlib import suppress
 
+from ingest.importers.lanes import each
 from ingest.importers.legacy.attempts import whole_of
 from ingest.importers.legacy.comparison import published
 from ingest.importers.legacy.report import ERASED, TableReport, told
 from ingest.importers.legacy.source import Platform
-from ingest.importers.legacy.writing import Erasures, Migrating, each
+from ingest.importers.legacy.writing import Erasures, Migrating
 from loaders.attempts import attempts_by_key
 from rules.attempts import Attempt
 from rules.identifiers import ProgressKey

@@ -1,15 +1,14 @@
 """What the writers of all tables share: watermarks of erasures, and conditional writes that are tried again."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from operator import itemgetter
-from typing import TypeVar
 
+from ingest.importers.lanes import each
 from ingest.writes.retrying import Attempts
-from loaders.erasures import EVERYWHERE, erasures_of
+from loaders.erasures import erasures_of, last_erased_on
 from loaders.session import Shared
 from rules.errors import Conflict
 from rules.identifiers import ProgressKey, ViewKey
@@ -18,11 +17,7 @@ from stores.rows import MOST_CHANGES, Change, Key, Row, Rows
 
 Placed = ProgressKey | ViewKey
 """What names a learner in a place."""
-A = TypeVar("A")
-B = TypeVar("B")
 
-AT_ONCE = 32
-"""Partitions that are written at a time."""
 LARGEST_PART = 1_000
 """Rows that are read of one partition at once."""
 LARGEST_PORTION = 10_000
@@ -76,27 +71,8 @@ class Erasures:
         named = ProgressKey(key.user_id, key.collection_id, key.context_id)
         kept = self._migrating.shared.tracking.source(named)
         places = ((one.collection_id, one.context_id) for one in (named, kept))
-        erased = [erasures[place] for place in (EVERYWHERE, *places) if place in erasures]
-        return any(at is None or at <= erased_on for erased_on in erased)
-
-
-async def each(items: Iterable[A], work: Callable[[A], Awaitable[B]]) -> list[B]:
-    """Returns the results in order. AT_ONCE run at a time. The first failure ends the others."""
-    waiting = list(items)
-    results: dict[int, B] = {}
-    rest = iter(enumerate(waiting))
-
-    async def lane() -> None:
-        for place, item in rest:
-            results[place] = await work(item)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(AT_ONCE, len(waiting))):
-                group.create_task(lane())
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [results[place] for place in range(len(waiting))]
+        erased_on = last_erased_on(erasures, *places)
+        return erased_on is not None and (at is None or at <= erased_on)
 
 
 async def stored_rows(

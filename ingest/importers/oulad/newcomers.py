@@ -14,10 +14,11 @@ from functools import partial
 from ingest.calls.acknowledgement import acknowledge
 from ingest.calls.placing import Placed, placed_on, viewable_contents
 from ingest.commands.learners import profile_trigger, profile_write
+from ingest.importers.lanes import each
 from ingest.importers.oulad.attempts import assessment_call
 from ingest.importers.oulad.dataset import Registration, Student, parts
 from ingest.importers.oulad.keys import progress_key, submissions, view_keys
-from ingest.importers.oulad.patience import patiently, together
+from ingest.importers.oulad.patience import AT_ONCE, patiently
 from ingest.importers.oulad.report import OuladReport
 from ingest.writes.announcement import Announcement
 from ingest.writes.transfers import enter_scopes, put
@@ -42,7 +43,7 @@ from stores.rows import MOST_CHANGES, Change
 from stores.tables import ENROLMENTS, VIEWS
 from stores.topics import ASSESSMENTS, TRIGGERS
 
-AT_ONCE = 32
+ENROLMENTS_AT_ONCE = 32
 """Conditional writes of enrolments at the same time: nothing else keeps the store from them, as it does a command's."""
 
 
@@ -59,7 +60,7 @@ async def send_newcomers(session: Session, students: Sequence[Student], report: 
     sending = _Newcomers(session)
     new = [student for student in students if student.user_id not in erased]
     await sending.send_profiles_and_enrolments(new)
-    await together(sending.send_views(student) for student in new)
+    await each(new, sending.send_views, AT_ONCE)
     sent = [student for student in new if student.id not in sending.refused]
     await sending.send_attempts(sent)
     for student in sent:
@@ -94,7 +95,7 @@ class _Newcomers:
         stores, learners = self.session.stores, [self._profile(student) for student in students]
         changes = [(student, await self._enrolments(student)) for student in students]
         await patiently(stores.rows.write, *map(profile_write, learners))
-        await together((self._enrol(student, those) for student, those in changes if those), AT_ONCE)
+        await each([(student, those) for student, those in changes if those], self._enrol, ENROLMENTS_AT_ONCE)
         triggers = []
         for student, those in changes:
             triggers.append(profile_trigger(student.user_id))
@@ -147,7 +148,8 @@ class _Newcomers:
             self.refused.add(student.id)
         return student.id in self.refused
 
-    async def _enrol(self, student: Student, changes: Sequence[Change]) -> None:
+    async def _enrol(self, asked: tuple[Student, Sequence[Change]]) -> None:
+        student, changes = asked
         if await self._is_erased(student):
             return
         rows = self.session.stores.rows

@@ -1,8 +1,7 @@
-"""How the loader calls: again while a store is away, and many at the same time."""
+"""How the loader calls: again while a store is away, and how many at the same time."""
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from rules.errors import StoreUnavailable
@@ -14,7 +13,7 @@ T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE, PAUSES = 1.0, 16.0, 5
 """Seconds between attempts of a call while a store is away, and the number of pauses."""
 AT_ONCE = 64
-"""Learners that are sent at the same time. The calls of each go one after another."""
+"""Learners or groups that are sent at the same time. The calls of each go one after another."""
 
 
 async def patiently(command: Callable[..., Awaitable[T]], *arguments: Any) -> T:
@@ -27,23 +26,3 @@ async def patiently(command: Callable[..., Awaitable[T]], *arguments: Any) -> T:
             log.warning("a store is away, trying again in %g s: %s", backoff.seconds, error)
         await backoff.pause()
     return await command(*arguments)
-
-
-async def together(calls: Iterable[Coroutine[Any, Any, None]], at_once: int = AT_ONCE) -> None:
-    """Runs the calls together, so many at a time. The first failure ends the others."""
-    gate = asyncio.Semaphore(at_once)
-
-    async def one(call: Coroutine[Any, Any, None]) -> None:
-        async with gate:
-            await call
-
-    begun = list(calls)
-    try:
-        async with asyncio.TaskGroup() as group:
-            for call in begun:
-                group.create_task(one(call))
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    finally:
-        for call in begun:  # one that was cancelled before its turn would warn that nobody awaited it
-            call.close()

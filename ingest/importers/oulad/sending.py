@@ -19,11 +19,12 @@ from ingest.commands.enrolments import EnrolmentCall, enrol, unenrol
 from ingest.commands.learner_groups import GroupCall, NewGroup, create_group, update_group
 from ingest.commands.learners import ProfileCall, save_profile
 from ingest.commands.views import end_view, start_view
+from ingest.importers.lanes import each
 from ingest.importers.oulad.attempts import assessment_call
 from ingest.importers.oulad.dataset import Presentation, RegionGroup, Registration, Student
 from ingest.importers.oulad.keys import progress_key, submissions, view_keys
 from ingest.importers.oulad.newcomers import send_newcomers
-from ingest.importers.oulad.patience import patiently, together
+from ingest.importers.oulad.patience import AT_ONCE, patiently
 from ingest.importers.oulad.report import OuladReport
 from ingest.publishing.direct import publish_collection
 from ingest.writes.triggers import send_trigger
@@ -70,7 +71,7 @@ async def send_students(shared: Shared, students: Sequence[Student], report: Oul
         await _Sending(Session(LOADER, shared), student, stored, report).run()
 
     others = [student for student in students if student.id not in sent]
-    await together(send(student) for student in sorted(others, key=calls_of, reverse=True))
+    await each(sorted(others, key=calls_of, reverse=True), send, AT_ONCE)
 
 
 async def send_groups(shared: Shared, groups: Sequence[RegionGroup], report: OuladReport) -> None:
@@ -84,10 +85,11 @@ async def send_groups(shared: Shared, groups: Sequence[RegionGroup], report: Oul
     """
     rows, ids = shared.stores.rows, [group.group_id for group in groups]
     stored, rosters = await asyncio.gather(groups_by_id(rows, ids), rosters_by_id(rows, ids))
-    await together(
-        _send_group(Session(LOADER, shared), *each, report)
-        for each in zip(groups, stored, rosters, strict=True)
-    )
+
+    async def send(found: tuple[RegionGroup, Group | None, Roster]) -> None:
+        await _send_group(Session(LOADER, shared), *found, report)
+
+    await each(zip(groups, stored, rosters, strict=True), send, AT_ONCE)
 
 
 async def _send_group(
