@@ -97,15 +97,17 @@ class CompiledMutation:
         try:
             payload = await stepwise(self.command.run(None, self.command.info(session), **given))
         except Exception as error:  # noqa: BLE001 - told as the executor tells it
-            told = located_error(error, [self.node], [self.name])
-            return ExecutionResult({self.name: None} if self.may_be_null else None, [told])
+            return self._failed(error)
         try:
             return ExecutionResult({self.name: self.read(payload)}, None, {})
         except (NotPlain, AttributeError):
             return {self.node.name.value: payload}
         except Exception as error:  # noqa: BLE001 - a fault of ours; the command has run
-            told = located_error(error, [self.node], [self.name])
-            return ExecutionResult({self.name: None} if self.may_be_null else None, [told])
+            return self._failed(error)
+
+    def _failed(self, error: Exception) -> ExecutionResult:
+        told = located_error(error, [self.node], [self.name])
+        return ExecutionResult({self.name: None} if self.may_be_null else None, [told])
 
 
 @contextmanager

@@ -51,7 +51,7 @@ from resolvers.nouns import Bill, KeptResponse, Session, Taken, breathe, deadlin
 
 MORE_ERRORS = "MORE_ERRORS"
 """The code of the last error of an answer that has more errors than are told."""
-_DEFINITION = GraphQLCoreConverter.DEFINITION_BACKREF
+DEFINITION = GraphQLCoreConverter.DEFINITION_BACKREF
 
 T = TypeVar("T")
 
@@ -261,8 +261,8 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         given = get_argument_values(
             field, details.node, self.variable_values, details.fragment_variable_values, self.hide_suggestions
         )
-        schema: Any = (self.schema.extensions or {})[_DEFINITION]
-        definition: StrawberryField = (field.extensions or {})[_DEFINITION]
+        schema: Any = (self.schema.extensions or {})[DEFINITION]
+        definition: StrawberryField = (field.extensions or {})[DEFINITION]
         registry = schema.schema_converter.scalar_registry
         return convert_arguments(given, definition.arguments, registry, schema.config)
 
@@ -347,7 +347,7 @@ def mark_one_of(schema: GraphQLSchema) -> None:
     keeps that to itself and its own rule, which fails on variables that are not defined."""
     for of in schema.type_map.values():
         if isinstance(of, GraphQLInputObjectType):
-            definition: StrawberryObjectDefinition = (of.extensions or {})[_DEFINITION]
+            definition: StrawberryObjectDefinition = (of.extensions or {})[DEFINITION]
             of.is_one_of = definition.is_one_of
 
 
@@ -358,7 +358,7 @@ def converted(schema: Any, value: Any, kind: type[Any]) -> Any:
 
 def definition_of(field: GraphQLField) -> StrawberryField | None:
     """Strawberry's definition of the field; None for one that others made, or that an extension wraps."""
-    definition = (field.extensions or {}).get(_DEFINITION)
+    definition = (field.extensions or {}).get(DEFINITION)
     return definition if isinstance(definition, StrawberryField) and not definition.extensions else None
 
 
@@ -382,7 +382,7 @@ def plain_function_of(definition: StrawberryField) -> Callable[..., Any] | None:
 
 def classes_of(of: GraphQLObjectType) -> frozenset[type] | None:
     """The classes whose instances are of this type; None where its own function decides that."""
-    definition = (of.extensions or {}).get(_DEFINITION)
+    definition = (of.extensions or {}).get(DEFINITION)
     if not isinstance(definition, StrawberryObjectDefinition) or definition.is_type_of:
         return None
     generic = definition.concrete_of

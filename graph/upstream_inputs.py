@@ -10,11 +10,9 @@ from graphql import FieldNode, GraphQLField, GraphQLInputObjectType, GraphQLReso
 
 # Where a document asks for a field, as the executor is given it.
 from graphql.execution.collect_fields import FieldDetails
-from strawberry.schema.schema_converter import GraphQLCoreConverter
 
-from graph.upstream import Selected, definition_of
+from graph.upstream import DEFINITION, Selected, definition_of
 
-_DEFINITION = GraphQLCoreConverter.DEFINITION_BACKREF
 _NOTHING: Mapping[str, Any] = dict.fromkeys(GraphQLResolveInfo._fields)
 
 
@@ -29,10 +27,10 @@ class InputClass(NamedTuple):
 
 def input_class(of: GraphQLInputObjectType) -> InputClass | None:
     """None where a class makes its inputs by itself, or takes one of several fields."""
-    definition: Any = (of.extensions or {}).get(_DEFINITION)
+    definition: Any = (of.extensions or {}).get(DEFINITION)
     if definition is None or definition.from_input is not None or of.is_one_of:
         return None
-    fields = {name: (field.extensions or {})[_DEFINITION] for name, field in of.fields.items()}
+    fields = {name: (field.extensions or {})[DEFINITION] for name, field in of.fields.items()}
     names = {name: field.python_name for name, field in fields.items()}
     nulls = [
         field.python_name
@@ -61,7 +59,7 @@ def command_of(schema: Any, field: GraphQLField, name: str) -> Command | None:
     if resolver.info_parameter is None or {one.name for one in reserved} != {"self", "info"}:
         return None
     names = {
-        graphql_name: (argument.extensions or {})[_DEFINITION].python_name
+        graphql_name: (argument.extensions or {})[DEFINITION].python_name
         for graphql_name, argument in field.args.items()
     }
     bare = GraphQLResolveInfo(**{**_NOTHING, "schema": schema, "field_name": name})

@@ -129,6 +129,11 @@ class NarrowEnrolment(NamedTuple):
         """As of an Enrolment."""
         return self.moved_to is not None and not self.active
 
+    @property
+    def is_unseen(self) -> bool:
+        """As of an Enrolment."""
+        return (self.changed_at or 0) != self.seen_changed_at
+
     def enrolment(self, user_id: str) -> Enrolment:
         """The same as an Enrolment, without copies, certificates and the content that was read last."""
         return Enrolment(

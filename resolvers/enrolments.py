@@ -1,7 +1,7 @@
 """Enrolments with how the learner stands in each, and the commands that make and end them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -164,7 +164,7 @@ async def enrolled(
     ]
 
 
-def heal(session: Session, enrolments: Sequence[Enrolment]) -> None:
+def heal(session: Session, enrolments: Iterable[Enrolment]) -> None:
     """Sends the trigger again of each enrolment whose last change no worker has seen: it may have been lost with the
     call that made the change."""
     for enrolment in enrolments:

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from loaders.enrolments import NarrowEnrolment, Place, narrow_enrolments_page
 from loaders.narrow_figures import NarrowFigures
 from loaders.session import Session
-from resolvers.enrolments import Enrolled, enrolled
+from resolvers.enrolments import Enrolled, enrolled, heal
 from resolvers.paging import Page, checked_first
 from rules.contents import Content
 from rules.contexts import Context
@@ -16,7 +16,6 @@ from rules.identifiers import ProgressKey
 from rules.moments import known_milliseconds, known_moment, moment
 from rules.progress import Progress, Status, percentage
 from rules.standings import FirstCompletion
-from rules.triggers import TriggerKind
 
 
 class ListedEnrolment(NamedTuple):
@@ -75,7 +74,7 @@ async def listed_enrolments(
     rows, more = await narrow_enrolments_page(
         session.stores.rows, user_id, after=after, limit=checked_first(first), active=active
     )
-    _heal(session, user_id, rows)
+    heal(session, [row.enrolment(user_id) for row in rows if row.is_unseen])
     return ListedPage(await _listed(session, user_id, rows), more)
 
 
@@ -125,47 +124,37 @@ def _of_figures(
         completed_on, version = row.granted_on, None
     elif row.completed_on is not None:
         completed_on, version = row.completed_on, row.completed_version
+    if last_accessed_on is None:
+        last_accessed_on = row.last_accessed_on
+    figures = status, completed, required, completed_on, version, last_accessed_on, time_spent
+    return _listed_enrolment(user_id, row, figures, content, context)
+
+
+def _of_gone(user_id: str, row: NarrowEnrolment, found: Enrolled) -> ListedEnrolment:
+    progress = found.progress
+    figures = (
+        *(progress.status, progress.completed_count, progress.required_count),
+        *(known_milliseconds(found.completed_on), found.completed_version),
+        *(known_milliseconds(found.last_accessed_on), found.time_spent),
+    )
+    return _listed_enrolment(user_id, row, figures, found.collection, found.context)
+
+
+def _listed_enrolment(
+    user_id: str,
+    row: NarrowEnrolment,
+    figures: tuple[Any, ...],
+    collection: Content | None,
+    context: Context | None,
+) -> ListedEnrolment:
+    """``figures``: what is shown, in the order of NarrowFigures."""
+    status, completed, required, completed_on, version, last_accessed_on, time_spent = figures
     return ListedEnrolment._make(
         (
             *(user_id, row.collection_id, row.context_id, bool(row.active)),
             *(row.enrolled_on, row.reenrolled_on, row.unenrolled_on),
             *(status, completed, required, percentage(completed, required), completed_on, version),
-            row.last_accessed_on if last_accessed_on is None else last_accessed_on,
-            *(time_spent, row.moved_to if moved else None, row.moved_from, content, context, row),
+            *(last_accessed_on, time_spent, row.moved_to if row.has_moved else None, row.moved_from),
+            *(collection, context, row),
         )
     )
-
-
-def _of_gone(user_id: str, row: NarrowEnrolment, found: Enrolled) -> ListedEnrolment:
-    progress, last = found.progress, found.last_accessed_on
-    return ListedEnrolment(
-        user_id=user_id,
-        collection_id=row.collection_id,
-        context_id=row.context_id,
-        active=bool(row.active),
-        enrolled_on=row.enrolled_on,
-        reenrolled_on=row.reenrolled_on,
-        unenrolled_on=row.unenrolled_on,
-        status=progress.status,
-        completed_count=progress.completed_count,
-        required_count=progress.required_count,
-        completion_percentage=progress.completion_percentage,
-        completed_on=known_milliseconds(found.completed_on),
-        completed_version=found.completed_version,
-        last_accessed_on=known_milliseconds(last),
-        time_spent=found.time_spent,
-        moved_to=row.moved_to if row.has_moved else None,
-        moved_from=row.moved_from,
-        collection=found.collection,
-        context=found.context,
-        row=row,
-    )
-
-
-def _heal(session: Session, user_id: str, rows: Sequence[NarrowEnrolment]) -> None:
-    """As ``resolvers.enrolments.heal``."""
-    for row in rows:
-        changed_at = row.changed_at or 0
-        if changed_at != row.seen_changed_at:
-            key = ProgressKey(user_id, row.collection_id, row.context_id)
-            session.shared.healing.heal(TriggerKind.ENROLMENT, key, changed_at)

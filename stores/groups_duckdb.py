@@ -6,14 +6,14 @@ worker`, `cohort token` and others may then run beside the process that serves.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Self
 
 from druid_specs import DATA_SOURCES, DataSource
 from stores.bills import charge
-from stores.duckdb_feed import MOST, Feed
+from stores.duckdb_feed import Feed
 from stores.duckdb_file import DuckFile, HeldElsewhere, answering, lay_out
 from stores.duckdb_queries import compiled, extent
 from stores.events import Events
@@ -38,13 +38,10 @@ class DuckGroups:
         path: Path,
         events: Events,
         sources: Sequence[DataSource],
-        *,
-        most: int = MOST,
-        aging: bool = False,
+        feed: Callable[[DuckFile, Events, Sequence[DataSource]], Feed],
     ) -> None:
         self.meter = Meter()
-        self._most = most
-        self._aging = aging
+        self._new_feed = feed
         self._path = path
         self._events = events
         self._sources = sources
@@ -58,12 +55,10 @@ class DuckGroups:
         path: str | Path,
         events: Events,
         sources: Sequence[DataSource] = DATA_SOURCES,
-        *,
-        most: int = MOST,
-        aging: bool = False,
+        feed: Callable[[DuckFile, Events, Sequence[DataSource]], Feed] = Feed,
     ) -> Self:
-        """Opens no file yet. ``events`` must stay open until ``close``. ``most`` and ``aging`` are as Feed has them."""
-        return cls(Path(path), events, sources, most=most, aging=aging)
+        """Opens no file yet. ``events`` must stay open until ``close``. ``feed`` makes the feed of the file."""
+        return cls(Path(path), events, sources, feed)
 
     def pace_of(self, source: DataSource) -> int:
         return self.pace
@@ -113,7 +108,7 @@ class DuckGroups:
             file = await self._open_file()
             if self._feed is None:
                 await file.write(partial(lay_out, sources=self._sources))
-                self._feed = Feed(file, self._events, self._sources, most=self._most, aging=self._aging)
+                self._feed = self._new_feed(file, self._events, self._sources)
             return file, self._feed
 
     async def _fed_file(self) -> DuckFile:

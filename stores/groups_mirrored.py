@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from contextvars import Context
+from functools import partial
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -77,7 +78,8 @@ class MirroredGroups:
     @classmethod
     async def open(cls, original: Original, events: Events, path: Path, *, most: int) -> Self:
         """Opens no file yet: the first query does. ``events`` must stay open until ``close``, which closes ``original``."""
-        mirror = await DuckGroups.open(path, events, (ACTIVITY_STATE,), most=MOST, aging=True)
+        feed = partial(Feed, most=MOST, aging=True)
+        mirror = await DuckGroups.open(path, events, (ACTIVITY_STATE,), feed)
         return cls(original, mirror, most)
 
     @property

@@ -37,6 +37,10 @@ class Acknowledged:
     whole: bool = True
 
 
+_Written = tuple[View, bool]
+"""The view after a write, and whether it is whole."""
+
+
 async def start_view(session: Session, call: ViewCall) -> Acknowledged:
     """Starts a view and returns it in progress. If there is one already, a revisit changes nothing.
 
@@ -52,14 +56,14 @@ async def start_view(session: Session, call: ViewCall) -> Acknowledged:
         View(key, Status.IN_PROGRESS, started_on=at, last_accessed_on=at, last_updated_on=at),
     )
 
-    async def insert(changed_at: int) -> View:
+    async def insert(changed_at: int) -> _Written:
         row = {**VIEWS.named(row_key(key)), **view_values(started), "changed_at": changed_at}
         await enter_scope(session.shared, key.progress_key, key.scope)
         applied = await session.stores.rows.insert_if_absent(VIEWS, row)
         if applied.applied:
             session.shared.written_views.keep(started)
-            return started
-        return view_of({**row, **(applied.stored or {}), **VIEWS.named(row_key(key))}) or started
+            return started, True
+        return view_of({**row, **(applied.stored or {}), **VIEWS.named(row_key(key))}) or started, True
 
     return await _write_and_acknowledge(session, place, insert)
 
@@ -75,15 +79,11 @@ async def update_view(session: Session, call: ViewCall, change: ViewChange) -> A
     if change.status is Status.COMPLETED:
         raise InvalidInput("an update completes nothing; end the view", field="status")
     place = await placed(session, call)
-    whole = True
 
-    async def write(changed_at: int) -> View:
-        nonlocal whole
-        view, whole = await _merge(session, place, replace(change, at=place.at), changed_at, end=False)
-        return view
+    async def write(changed_at: int) -> _Written:
+        return await _merge(session, place, replace(change, at=place.at), changed_at, end=False)
 
-    acknowledged = await _write_and_acknowledge(session, place, write)
-    return replace(acknowledged, whole=whole)
+    return await _write_and_acknowledge(session, place, write)
 
 
 async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Acknowledged:
@@ -92,16 +92,11 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
     check_details(change)
     place = await placed(session, call)
     key, at = place.key, place.at
-    whole = True
 
-    async def merge(changed_at: int) -> View:
-        nonlocal whole
-        asked = replace(change, at=at, progress=None)
-        view, whole = await _merge(session, place, asked, changed_at, end=True)
-        return view
+    async def merge(changed_at: int) -> _Written:
+        return await _merge(session, place, replace(change, at=at, progress=None), changed_at, end=True)
 
-    async def write(changed_at: int) -> View:
-        nonlocal whole
+    async def write(changed_at: int) -> _Written:
         # A call that is of now and only ends the view need not read the row. One of another time must not set it back.
         if change.time_spent or change.progress_details is not None or change.call_id or call.at is not None:
             return await merge(changed_at)
@@ -126,18 +121,16 @@ async def end_view(session: Session, call: ViewCall, change: ViewChange) -> Ackn
         applied = await session.stores.rows.update_if(VIEWS, row_key(key), values, conditions)
         if not applied.applied:
             return await merge(changed_at)
-        whole = False
-        return view
+        return view, False
 
-    acknowledged = await _write_and_acknowledge(session, place, write)
-    return replace(acknowledged, whole=whole)
+    return await _write_and_acknowledge(session, place, write)
 
 
 async def _merge(
     session: Session, place: Placed, change: ViewChange, changed_at: int, *, end: bool
-) -> tuple[View, bool]:
-    """Merges by the rules into the stored view, and writes if nobody changed it in between. Returns the view, and whether it is
-    whole. Calls of this process go one by one."""
+) -> _Written:
+    """Merges by the rules into the stored view, and writes if nobody changed it in between. Calls of this process go one by
+    one."""
     lock = session.shared.changing.setdefault(place.key, asyncio.Lock())
     async with lock:
         guessed = await _merge_into_guess(session, place, change, changed_at, end=end)
@@ -217,18 +210,19 @@ async def _stored(session: Session, key: ViewKey) -> View:
 
 
 async def _write_and_acknowledge(
-    session: Session, place: Placed, write: Callable[[int], Awaitable[View]]
+    session: Session, place: Placed, write: Callable[[int], Awaitable[_Written]]
 ) -> Acknowledged:
     """Runs the write within the protocol of a call (ingest/calls/acknowledgement.py)."""
     shared, key = session.shared, place.key.progress_key
     announcement = Announcement(shared)
     try:
         async with announcement.writing([key]):
-            view = await write(shared.change_moment())
+            view, whole = await write(shared.change_moment())
     except ViewNotStarted:
         if await added_by(shared.tracking).current_key(shared, key) != key:
             raise Conflict("the enrolment has moved meanwhile; send it again", field="contextId") from None
         raise
     moved = await acknowledge(shared, announcement, [view], {key: [place.at]})
     session.refresh()
-    return Acknowledged(moved.get(view.key) or shown(view, place.asked), write_token(session.now()))
+    shown_view = moved.get(view.key) or shown(view, place.asked)
+    return Acknowledged(shown_view, write_token(session.now()), whole)
