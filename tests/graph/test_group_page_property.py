@@ -3,22 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from inspect import isawaitable
 from random import Random
 from typing import Any
 
 import orjson
 import pytest
 import strawberry
-from graphql import parse, validate
-from graphql.execution import execute
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from graph.group_activities import GroupActivity
 from graph.learners import Learner
-from graph.projection import ProjectingExecutor
 from graph.scalars import CONFIG
 from graph.upstream import core_schema
 from loaders.entries import decoded, encoded
@@ -33,12 +28,7 @@ from rules.plans import AggregationMode, Source
 from rules.progress import Progress, Status
 from rules.scores import NO_SCORE, ActivityScore, Best
 from rules.subjects import subject_of
-from tests.conftest import examples, is_thorough
-
-DOCUMENTS, WORLDS = (100, 50) if is_thorough() else (12, 6)
-"""Of an example: each document is answered in each world."""
-PARTS = range(10 if is_thorough() else 1)
-"""In the thorough profile each has two examples, which come to 100,000 pairs, in tests that are short enough each."""
+from tests.graph.selections import LARGE, PARTS, TEXTS, World, asked_for, assert_alike, seeds, with_typename
 
 
 @strawberry.type
@@ -56,9 +46,6 @@ class Root:
     shown: list[GroupActivity]
 
 
-TEXTS = ["", "a", "naïve ☃", '"quoted"\\', "x" * 300]
-LARGE = 2**31
-"""No Int of GraphQL: an error where it is shown, and null as far up as it must be."""
 PAST, NEVER = -62_135_596_800_000, 253_402_300_800_000
 """The first moment that there is, and the first that there is not."""
 
@@ -198,54 +185,25 @@ def some_fields(random: Random, of: str) -> Iterator[str]:
     for name in dict.fromkeys([*chosen, *([inner[of]] if of in inner else [])]):
         arguments = random.choice(ARGUMENTS.get((of, name), [""]))
         below = BELOW.get((of, name))
-        asked = f"{arguments} {{ {' '.join(some_fields(random, below))} }}" if below else arguments
-        yield random.choices(
-            [
-                f"{name} {asked}",
-                f"{name}Again: {name} {asked}",
-                f"{name} {asked} {name} {asked}",
-                f"{name}{arguments} @include(if: $yes) {asked.removeprefix(arguments)}",
-                f"{name}{arguments} @skip(if: $yes) {asked.removeprefix(arguments)}",
-                f"... on {of} {{ {name} {asked} }}",
-                f"... @include(if: $yes) {{ {name} {asked} }}",
-            ],
-            [20, 2, 1, 1, 1, 1, 1],
-        )[0]
-        if random.random() < 0.1:
-            yield random.choice(["__typename", "kind: __typename"])
+        selection = f"{{ {' '.join(with_typename(random, some_fields(random, below)))} }}" if below else ""
+        yield asked_for(random, name, of, selection, arguments)
 
 
 def document(random: Random) -> str:
-    activities = " ".join(some_fields(random, "GroupActivity"))
+    activities = " ".join(with_typename(random, some_fields(random, "GroupActivity")))
     return f"query ($yes: Boolean!) {{ activities {{ {activities} }} u: __typename @include(if: $yes) }}"
 
 
-async def answered(asked: Any, root: Root, executor: Any, yes: bool) -> tuple[bytes, list[str]]:
-    result: Any = execute(SCHEMA, asked, root, None, variable_values={"yes": yes}, executor_class=executor)
-    if isawaitable(result):
-        result = await result
-    return orjson.dumps(result.data), sorted(repr(error.formatted) for error in result.errors or ())
-
-
 @pytest.mark.parametrize("part", PARTS)
-@settings(
-    max_examples=examples(10) // len(PARTS), deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-@given(seed=st.integers(0, 2**32))
+@seeds
 async def test_any_selection_of_a_group_page_is_answered_as_by_the_plain_executor(
     part: int, seed: int
 ) -> None:
-    random = Random(f"{part} {seed}")
-    worlds = [world(random) for _ in range(WORLDS)]
-    for _ in range(DOCUMENTS):
-        text, yes = document(random), random.random() < 0.5
-        asked = parse(text)
-        if validate(SCHEMA, asked):  # such as two fields under one name
-            continue
-        for root in worlds:
-            assert await answered(asked, root, ProjectingExecutor, yes) == await answered(
-                asked, root, StrawberryGraphQLCoreExecutionContext, yes
-            ), text
+    def same_to_both(random: Random) -> World:
+        root = world(random)
+        return root, root
+
+    await assert_alike(SCHEMA, Random(f"{part} {seed}"), document, same_to_both)
 
 
 moments = st.none() | st.integers(0, 2**41).map(moment)

@@ -4,24 +4,18 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from inspect import isawaitable
 from random import Random
 from typing import Any, Self
 
-import orjson
 import pytest
 import strawberry
-from graphql import parse, validate
-from graphql.execution import execute
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from graph.enrolment_lists import EnrolmentConnection
 from graph.enrolments import ATTRIBUTES, Enrolment
 from graph.light import is_light
 from graph.paging import Connection, connection, light_connection
-from graph.projection import ProjectingExecutor
 from graph.scalars import CONFIG
 from graph.upstream import core_schema
 from loaders.enrolments import NarrowEnrolment
@@ -37,13 +31,10 @@ from rules.progress import Status, percentage
 from rules.tracking import TrackingMode
 from stores.rows import Write
 from stores.tables import AGGREGATES, ENROLMENTS, VIEWS
-from tests.conftest import Instance, examples, is_thorough
+from tests.conftest import Instance, examples
+from tests.graph.selections import LARGE, PARTS, TEXTS, asked_for, assert_alike, seeds, with_typename
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-DOCUMENTS, WORLDS = (100, 50) if is_thorough() else (12, 6)
-"""Of an example: each document is answered in each world."""
-PARTS = range(10 if is_thorough() else 1)
-"""Each with two examples: in the thorough profile 100,000 pairs, in tests that are short enough each."""
 
 
 @strawberry.type
@@ -77,11 +68,6 @@ class Asker:
         return NOW
 
 
-SOME = ["", "a", "naïve ☃", '"quoted"\\', "x" * 300]
-LARGE = 2**31
-"""No Int of GraphQL: an error where it is shown, and null as far up as it must be."""
-
-
 def some_moment(random: Random) -> datetime | None:
     ms = random.choice(
         [None, 0, -1, 1, 59_999, 1_772_366_400_123, 253_402_300_799_999, random.randrange(2**41)]
@@ -108,7 +94,7 @@ def listed(random: Random) -> ListedEnrolment:
     content, context = None, None
     if random.random() < 0.9:
         content = Content(
-            *(f"course {random.randrange(9)}", random.choice(SOME), random.choice([*ContentKind])),
+            *(f"course {random.randrange(9)}", random.choice(TEXTS), random.choice([*ContentKind])),
             *(random.choice(["Live", "Retired"]), random.choice([None, "video/mp4"]), some_count(random)),
             *("course", random.randrange(5), some_moment(random)),
         )
@@ -117,13 +103,13 @@ def listed(random: Random) -> ListedEnrolment:
             *(
                 f"batch {random.randrange(9)}",
                 random.choice([*ContextType]),
-                random.choice(SOME),
+                random.choice(TEXTS),
                 ("course",),
             ),
             *(some_moment(random), some_moment(random), some_moment(random), some_moment(random)),
             *(
                 random.choice([*EnrolmentType]),
-                random.choice([None, *SOME]),
+                random.choice([None, *TEXTS]),
                 frozenset(random.sample("abc", 2)),
             ),
         )
@@ -179,24 +165,11 @@ def some_fields(random: Random, names: list[str], of: str) -> Iterator[str]:
     for name in random.sample(names, random.randint(1, min(len(names), random.choice([2, 6, 20])))):
         below = {"collection": CONTENT, "context": CONTEXT}.get(name)
         asked = "" if below is None else selection(random, below, name.capitalize())
-        yield random.choices(
-            [
-                f"{name} {asked}",
-                f"{name}Again: {name} {asked}",
-                f"{name} {asked} {name} {asked}",
-                f"{name} @include(if: $yes) {asked}",
-                f"{name} @skip(if: $yes) {asked}",
-                f"... on {of} {{ {name} {asked} }}",
-                f"... @include(if: $yes) {{ {name} {asked} }}",
-            ],
-            [20, 2, 1, 1, 1, 1, 1],
-        )[0]
-        if random.random() < 0.1:
-            yield random.choice(["__typename", "kind: __typename"])
+        yield asked_for(random, name, of, asked)
 
 
 def selection(random: Random, names: list[str], of: str) -> str:
-    return f"{{ {' '.join(some_fields(random, names, of))} }}"
+    return f"{{ {' '.join(with_typename(random, some_fields(random, names, of)))} }}"
 
 
 def document(random: Random) -> str:
@@ -206,32 +179,12 @@ def document(random: Random) -> str:
     return f"query ($yes: Boolean!) {{ list {{ {page}{edges} }} u: __typename @include(if: $yes) }}"
 
 
-async def answered(asked: Any, root: Root, executor: Any, yes: bool) -> tuple[bytes, list[str]]:
-    result: Any = execute(SCHEMA, asked, root, Asker(), variable_values={"yes": yes}, executor_class=executor)
-    if isawaitable(result):
-        result = await result
-    return orjson.dumps(result.data), sorted(repr(error.formatted) for error in result.errors or ())
-
-
 @pytest.mark.parametrize("part", PARTS)
-@settings(
-    max_examples=examples(10) // len(PARTS), deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-@given(seed=st.integers(0, 2**32))
+@seeds
 async def test_any_selection_of_a_list_is_answered_as_by_the_executor_from_whole_objects(
     part: int, seed: int
 ) -> None:
-    random = Random(f"{part} {seed}")
-    worlds = [world(random) for _ in range(WORLDS)]
-    for _ in range(DOCUMENTS):
-        text, yes = document(random), random.random() < 0.5
-        asked = parse(text)
-        if validate(SCHEMA, asked):  # such as two fields under one name
-            continue
-        for light, whole in worlds:
-            assert await answered(asked, light, ProjectingExecutor, yes) == await answered(
-                asked, whole, StrawberryGraphQLCoreExecutionContext, yes
-            ), text
+    await assert_alike(SCHEMA, Random(f"{part} {seed}"), document, world, Asker())
 
 
 def test_a_listed_enrolment_has_each_attribute_that_it_stands_for() -> None:
