@@ -6,13 +6,10 @@ named after it."""
 
 import sys
 import tempfile
-import time
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import uvloop
 from rich.console import Console
@@ -38,6 +35,7 @@ from bench import (
     viewer,
     workers,
 )
+from bench.bare_views import ENDING, bare_calls, start_row, view
 from bench.client import KEY, Client
 from bench.floor import EmbeddedFloor, Floor, real_floor
 from bench.peers import alone, comparison
@@ -48,9 +46,6 @@ from gateway.app import create_app
 from gateway.settings import Settings
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from loaders.views import row_key, view_values
-from rules.identifiers import ViewKey
-from rules.progress import Status
-from rules.views import View
 from stores.rows import Write
 from stores.tables import LEARNER_SCOPES, VIEWS
 from tests.conftest import Instance, embedded_urls, instance_of, real_urls
@@ -60,7 +55,6 @@ LEAVES = 200
 COURSES = 100
 AT_ONCE = 16
 """Requests at a time: as many as one busy process of a gateway has."""
-AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @dataclass
@@ -72,46 +66,14 @@ class Figure:
     unit: str = "ms"
 
 
-def view(user: str, leaf: int) -> View:
-    key = ViewKey(user, "big", "batch", f"big-leaf-{leaf}")
-    return View(key, Status.IN_PROGRESS, started_on=AT, last_accessed_on=AT, last_updated_on=AT)
-
-
-def start_row(started: View) -> dict[str, Any]:
-    return {**VIEWS.named(row_key(started.key)), **view_values(started), "changed_at": time.time_ns() // 1000}
-
-
-ENDING = {
-    "status": 2,
-    "progress": 100,
-    "last_access_time": AT,
-    "last_updated_time": AT,
-    "last_completed_time": AT,
-    "changed_at": 1,
-}
-
-
 async def views(client: Client, floor: Floor) -> list[Figure]:
     """Start, update and end of views, each beside the statements and the send that it needs."""
     record = document("record_view")
     calls = [(f"caller-{number % 20}", number // 20) for number in range(2_000)]
     bare = [view(user.replace("caller", "bare"), leaf) for user, leaf in calls]
 
-    async def bare_start(started: View) -> None:
-        await floor.start(start_row(started))
-        await floor.send(started.key.user_id)
-
-    async def bare_update(started: View) -> None:
-        await floor.view(row_key(started.key))
-        await floor.end(row_key(started.key), {**ENDING, "status": 1, "progress": 40})
-        await floor.send(started.key.user_id)
-
-    async def bare_end(started: View) -> None:
-        await floor.end(row_key(started.key), ENDING)
-        await floor.send(started.key.user_id)
-
     figures = []
-    for operation, bare_call in (("Start", bare_start), ("Update", bare_update), ("End", bare_end)):
+    for operation, bare_call in bare_calls(floor).items():
         # One at a time tells what a caller waits for, many at a time what a process can do.
         for at_once, part in ((1, slice(None, 400)), (AT_ONCE, slice(400, None))):
             base, _ = await timed([lambda v=v, c=bare_call: c(v) for v in bare[part]], at_once)  # type: ignore[misc]

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.bare_views import ENDING, bare_calls, start_row, view
 from bench.client import KEY, Client
 from bench.floor import EmbeddedFloor, Floor, real_floor
 from bench.population import course
@@ -27,11 +27,7 @@ from bench.timing import Call, timed
 from gateway.app import create_app
 from gateway.gc_tuning import collect_rarely
 from gateway.settings import Settings
-from loaders.views import row_key, view_values
-from rules.identifiers import ViewKey
-from rules.progress import Status
 from rules.views import View
-from stores.tables import VIEWS
 from tests.conftest import embedded_urls, instance_of, real_urls
 from tests.graph.conftest import document
 
@@ -39,17 +35,8 @@ LEAVES, LEARNERS = 200, 20
 AT_ONCE = {1: 20, 16: 96}
 """Requests at a time, and how many there are in a round."""
 ROUNDS, WARM_UP = 12, 2
-AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-ENDING = {
-    "status": int(Status.COMPLETED),
-    "progress": 100,
-    "last_access_time": AT,
-    "last_updated_time": AT,
-    "last_completed_time": AT,
-    "changed_at": 1,
-}
 Place = tuple[str, int]
-"""A learner's name, without what it begins with, and the number of a leaf."""
+"""A learner's number, and that of a leaf."""
 
 
 @dataclass
@@ -72,33 +59,6 @@ class Figure:
     cohort: Rounds
 
 
-def view(place: Place, who: str) -> View:
-    user, leaf = place
-    key = ViewKey(f"{who}-{user}", "big", "batch", f"big-leaf-{leaf}")
-    return View(key, Status.IN_PROGRESS, started_on=AT, last_accessed_on=AT, last_updated_on=AT)
-
-
-def start_row(started: View) -> dict[str, Any]:
-    return {**VIEWS.named(row_key(started.key)), **view_values(started), "changed_at": time.time_ns() // 1000}
-
-
-def bare_calls(floor: Floor) -> dict[str, Callable[[View], Any]]:
-    async def start(of: View) -> None:
-        await floor.start(start_row(of))
-        await floor.send(of.key.user_id)
-
-    async def update(of: View) -> None:
-        await floor.view(row_key(of.key))
-        await floor.end(row_key(of.key), {**ENDING, "status": 1, "progress": 40})
-        await floor.send(of.key.user_id)
-
-    async def end(of: View) -> None:
-        await floor.end(row_key(of.key), ENDING)
-        await floor.send(of.key.user_id)
-
-    return {"start": start, "update": update, "end": end}
-
-
 async def figures_of(client: Client, floor: Floor, profile: cProfile.Profile | None) -> list[Figure]:
     """Each of the same views goes through all three."""
     record, change = document("record_view"), {"progress": 40, "timeSpent": 30}
@@ -106,18 +66,18 @@ async def figures_of(client: Client, floor: Floor, profile: cProfile.Profile | N
     for operation, bare in bare_calls(floor).items():
         places = _places()
         for at_once, count in AT_ONCE.items():
-            figure = Figure(f"view {operation}, {at_once} at once", Rounds(), Rounds())
+            figure = Figure(f"view {operation.lower()}, {at_once} at once", Rounds(), Rounds())
             for number in range(WARM_UP + ROUNDS):
                 part = list(islice(places, count))
-                sent = change if operation == "update" else {}
+                sent = change if operation == "Update" else {}
 
                 def asked(place: Place, operation: str = operation, sent: Any = sent) -> Call:
-                    mine = view(place, "caller").key
+                    mine = view(f"caller-{place[0]}", place[1]).key
                     given = {"contentId": mine.content_id, "collectionId": "big", "contextId": "batch"} | sent
-                    return lambda: client.ask(mine.user_id, record, operation.capitalize(), **given)
+                    return lambda: client.ask(mine.user_id, record, operation, **given)
 
                 def needed(place: Place, bare: Callable[[View], Any] = bare) -> Call:
-                    return lambda: bare(view(place, "bare"))
+                    return lambda: bare(view(f"bare-{place[0]}", place[1]))
 
                 counted = number >= WARM_UP
                 await (figure.floor if counted else Rounds()).add([*map(needed, part)], at_once)
@@ -148,7 +108,7 @@ async def main(engines: str = "real", *options: str) -> None:
         await stack.enter_async_context(app.router.lifespan_context(app))
         floor: Floor = EmbeddedFloor(instance.stores)
         if engines == "real":
-            kafka, row = urls["events"].removeprefix("kafka://"), start_row(view(("x", 0), "bare"))
+            kafka, row = urls["events"].removeprefix("kafka://"), start_row(view("x", 0))
             floor = await stack.enter_async_context(
                 real_floor(urls["rows"], kafka, urls["prefix"], row, ENDING)
             )

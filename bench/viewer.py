@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.bare_views import AT, ENDING
 from bench.client import KEY, Client
 from bench.floor import EmbeddedViewerFloor, ViewerFloor, viewer_floor
 from bench.population import course
@@ -44,18 +44,9 @@ COURSES, LEAVES = 100, 10
 TIMES, WARM_UP = 60, 10
 AT_ONCE, MANY = 16, 320
 PUBLISHING = 8
-AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UPDATE = "/course/v1/content/state/update"
 READER = "reader"
 STARTED = Status.IN_PROGRESS
-ENDING = {
-    "status": int(Status.COMPLETED),
-    "progress": 100,
-    "last_access_time": AT,
-    "last_updated_time": AT,
-    "last_completed_time": AT,
-    "changed_at": 1,
-}
 
 
 @dataclass

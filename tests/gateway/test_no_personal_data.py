@@ -31,7 +31,7 @@ from stores.groups import Lane
 from stores.topics import ASSESSMENTS, PROFILES, TRIGGERS
 from telemetry import traces
 from telemetry.metrics import exposed
-from tests.conftest import Instance
+from tests.conftest import READS, Instance
 from tests.gateway.test_log_lines import lines as lines
 from tests.gateway.test_mcp import trusted
 from tests.gateway.watched_calls import WatchedCalls
@@ -104,15 +104,7 @@ class Broken:
         self._error = error
 
     def __getattr__(self, name: str) -> Any:
-        if name not in (
-            "get",
-            "get_many",
-            "partition",
-            "partitions",
-            "tuples",
-            "statics",
-            "insert_if_absent",
-        ):
+        if name not in (*READS, "insert_if_absent"):
             return getattr(self._store, name)
 
         async def call(*_arguments: Any, **_named: Any) -> Any:

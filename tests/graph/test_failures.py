@@ -21,7 +21,7 @@ from stores.rows import Rows
 from stores.rows_cassandra import CassandraRows
 from stores.rows_sqlite import SqliteRows
 from stores.tables import VIEWS
-from tests.conftest import Instance
+from tests.conftest import READS, Instance
 from tests.graph.conftest import BATCH, ask, document, record
 
 SECRET = "secret of the store"
@@ -30,16 +30,7 @@ SECRET = "secret of the store"
 def break_rows(instance: Instance, monkeypatch: pytest.MonkeyPatch, error: Exception, *only: str) -> None:
     """Every read of these tables (of all, without any) fails."""
     rows = type(instance.stores.rows)
-    for name in (
-        "get",
-        "get_many",
-        "partition",
-        "partitions",
-        "tuples",
-        "statics",
-        "insert_if_absent",
-        "update_if",
-    ):
+    for name in (*READS, "insert_if_absent", "update_if"):
         real = getattr(rows, name)
 
         def failing(self: Any, table: Any, *args: Any, real: Any = real, **kwargs: Any) -> Any:

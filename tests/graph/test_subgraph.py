@@ -21,7 +21,7 @@ from resolvers.paging import MOST
 from rules.prices import Price
 from rules.viewers import Viewer
 from tests.access_matrix import CALLERS, make_school
-from tests.conftest import NOW, Instance
+from tests.conftest import NOW, READS, Instance
 from tests.graph.conftest import Answer, ask
 
 SUBGRAPH = subgraph_of(Limits())
@@ -240,7 +240,7 @@ def statements(embedded: Instance, monkeypatch: pytest.MonkeyPatch) -> list[tupl
 
         monkeypatch.setattr(rows, name, read)
 
-    for name in ("get", "get_many", "partition", "partitions", "tuples", "statics"):
+    for name in READS:
         counted(name)
     return made
 
