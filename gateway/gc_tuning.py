@@ -27,7 +27,7 @@ def collect_rarely() -> None:
     gc.set_threshold(YOUNGEST, MIDDLE, OLDEST)
     if _leave_the_old not in gc.callbacks:
         gc.callbacks.append(_leave_the_old)
-        atexit.register(_leave_nothing)
+        atexit.register(leave_out_nothing)
 
 
 def _leave_the_old(phase: str, info: Mapping[str, int]) -> None:
@@ -37,10 +37,12 @@ def _leave_the_old(phase: str, info: Mapping[str, int]) -> None:
         gc.freeze()
 
 
-def _leave_nothing() -> None:
-    """Before the interpreter's last look: else objects in circles outlive it, and DuckDB's binding prints pages about those that
-    are its own."""
-    gc.callbacks.remove(_leave_the_old)
+def leave_out_nothing() -> None:
+    """Has each look at everything look at all objects again: before the interpreter's last one, else objects in circles outlive
+    it, and DuckDB's binding prints pages about those that are its own."""
+    if _leave_the_old in gc.callbacks:
+        gc.callbacks.remove(_leave_the_old)
+        atexit.unregister(leave_out_nothing)
     gc.unfreeze()
 
 

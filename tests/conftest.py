@@ -5,7 +5,7 @@ import atexit
 import gc
 import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from druid_specs import ACTIVITY_DAY, ACTIVITY_STATE, DATA_SOURCES, DataSource
+from gateway.gc_tuning import leave_out_nothing
 from ingest.attempts.taker import AttemptTaker
 from ingest.commands.contexts import NewContext, create_context
 from ingest.learner_index.indexer import LearnerIndexer
@@ -529,7 +530,7 @@ def end_quietly() -> None:
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
     """Side by side (``-n``), a file's tests run in one process, so that what they share is made once. All that have data
-    sources in Druid, and say so in their name or id, run in one: each takes several of the few places for tasks. Files that
+    sources in Druid, and say so in their file's name or their own parameters, run in one: each takes several of the few places for tasks. Files that
     take long begin first, so that no process is left with one at the end."""
 
     def __init__(self, config: pytest.Config, log: Any) -> None:
@@ -537,7 +538,8 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]
         config.option.loadscopereorder = False
 
     def _split_scope(self, nodeid: str) -> str:
-        return "druid" if "druid" in nodeid else nodeid.partition("::")[0]
+        file, _, test = nodeid.partition("::")
+        return "druid" if "druid" in file or "druid" in test.partition("[")[2] else file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -552,10 +554,24 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     look as often as in a process that is to run for long."""
     if any(item.get_closest_marker("stack") for item in session.items):
         give_servers_time()
+    collect_seldom()
+    gc.enable()
+
+
+def collect_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def the_collector_of_tests() -> Iterator[None]:
+    """A test that runs what a process of Cohort runs leaves the search for garbage to the next one as it was."""
+    before = gc.get_threshold()
+    yield
+    if gc.get_threshold() != before:
+        leave_out_nothing()
+        collect_seldom()
 
 
 @pytest.hookimpl(optionalhook=True)
