@@ -1,7 +1,7 @@
-"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|commands|computed-page|embedded|real|exhaust|groups|hierarchy|jobs|load|migration|mirror|oulad|pages|peers|publish|scale|sizing|viewer|workers]``;
+"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|commands|computed-page|embedded|real|exhaust|groups|hierarchy|jobs|load|migration|mirror|oulad|pages|peers|publish|scale|sizing|statements|viewer|workers]``;
 see docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
 ``reads``; all without. ``archive``, ``attempts``, ``commands``, ``computed-page``, ``exhaust``, ``hierarchy``, ``jobs``, ``migration``, ``mirror``, ``oulad``, ``peers``,
-``publish``, ``scale costs``, ``sizing``, ``viewer`` and ``workers`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those
+``publish``, ``scale costs``, ``sizing``, ``statements``, ``viewer`` and ``workers`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those
 named after it."""
 
 import sys
@@ -32,6 +32,7 @@ from bench import (
     pages,
     publish,
     sizing,
+    statements,
     viewer,
     workers,
 )
@@ -200,6 +201,8 @@ if __name__ == "__main__":
         uvloop.run(exhaust.main(*sys.argv[2:5]))
     elif sys.argv[1:2] == ["attempts"]:
         uvloop.run(attempts.main(*sys.argv[2:3]))
+    elif sys.argv[1:2] == ["statements"]:
+        uvloop.run(statements.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["viewer"]:
         uvloop.run(viewer.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["workers"]:

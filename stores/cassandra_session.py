@@ -1,7 +1,7 @@
 """A session of the Cassandra driver for asyncio: the address, statements as awaitables, the driver's errors as ours.
 
-The driver answers in a thread of its own. Answers reach the event loop in as few wake-ups as possible. A session must
-not be shared over a fork: open one in each process.
+Its connections are on the event loop (cassandra_connection.py), where answers come. What the driver's threads tell, of connections
+that are lost, reaches it in as few wake-ups as possible. A session must not be shared over a fork: open one in each process.
 """
 
 import asyncio
@@ -32,6 +32,7 @@ from cassandra.query import BoundStatement, tuple_factory
 
 from rules.errors import NotInitialised, StoreUnavailable
 from stores.cassandra_address import Address
+from stores.cassandra_connection import connections_on, runs_here
 from stores.cassandra_policies import (
     HEARTBEAT,
     SILENCE,
@@ -152,7 +153,8 @@ class CassandraSession:
             prepare_on_all_hosts=False,
             max_schema_agreement_wait=0,  # change_schema waits
             **self.connecting,
-            # The driver writes 4 KB at a time: else the last part of a longer statement waits 40 ms for an ACK.
+            connection_class=connections_on(self._loop),
+            # Else the last part of what is sent may wait 40 ms for an ACK.
             sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             compression=False,
             connect_timeout=CONNECTED_WITHIN,
@@ -258,33 +260,39 @@ class CassandraSession:
     def _succeeded(
         self, rows: list[tuple[Any, ...]] | None, future: asyncio.Future[Answer], response: Any
     ) -> None:
-        self._wake((future, Answer(rows or [], response._paging_state, response._col_names), None))
+        self._answer(future, Answer(rows or [], response._paging_state, response._col_names), None)
 
     def _failed(self, error: BaseException, future: asyncio.Future[Answer], response: Any) -> None:
         self._nodes.distrust(response._current_host, error)
-        self._wake((future, None, error))
+        self._answer(future, None, error)
 
-    def _wake(self, answer: tuple[asyncio.Future[Answer], Answer | None, BaseException | None]) -> None:
-        """Runs in the driver's thread. Wakes the loop only where it is not woken already."""
-        self._answered.append(answer)
-        if not self._waking:
+    def _answer(
+        self, future: asyncio.Future[Answer], answer: Answer | None, error: BaseException | None
+    ) -> None:
+        if runs_here(self._loop):
+            self._settle(future, answer, error)
+            return
+        self._answered.append((future, answer, error))
+        if not self._waking:  # else the loop is woken already
             self._waking = True
-            try:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
                 self._loop.call_soon_threadsafe(self._hand_over)
-            except RuntimeError:  # the loop is closed: nobody waits
-                self._answered.clear()
 
     def _hand_over(self) -> None:
         self._waking = False
         while self._answered:
-            future, answer, error = self._answered.popleft()
-            self.permits.release()
-            if future.done():
-                continue
-            if answer is not None:
-                future.set_result(answer)
-            elif error is not None:
-                future.set_exception(error)
+            self._settle(*self._answered.popleft())
+
+    def _settle(
+        self, future: asyncio.Future[Answer], answer: Answer | None, error: BaseException | None
+    ) -> None:
+        self.permits.release()
+        if future.done():
+            return
+        if answer is not None:
+            future.set_result(answer)
+        elif error is not None:
+            future.set_exception(error)
 
     async def change_schema(self, *ddl: str) -> None:
         """Sends statements of DDL, one after the other. Returns when every node agrees on the last."""

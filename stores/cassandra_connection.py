@@ -1,0 +1,191 @@
+"""Connections of the Cassandra driver on an event loop of asyncio.
+
+The driver has a thread that sends and receives for every loop. What it hands over wakes two threads a statement, which each wait
+for the other to let go of the interpreter. Here the loop itself does both: a statement is sent in the turn that asks for it, and
+its answer is decoded where it is waited for. The driver connects still, in its threads: names, addresses one after the
+other, TLS.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, ClassVar
+
+from cassandra.connection import Connection, ConnectionShutdown
+
+_RECEIVED = 1 << 18
+"""Bytes that are taken from a socket at once."""
+_UNSENT = 1 << 24
+"""Bytes that wait to be sent above which a node is taken for busy, so that the driver asks another one. Statements that are
+under way at a time are counted already (CassandraSession); this is for a node that takes nothing."""
+
+_LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+def connections_on(loop: asyncio.AbstractEventLoop) -> "type[LoopConnection]":
+    """The class of connections whose sockets this loop has, for one Cluster of the driver: ``connection_class``."""
+    members = {"loop": loop, "context": Context(), "received": memoryview(bytearray(_RECEIVED)), "open": set()}
+    return type("LoopConnection", (LoopConnection,), members)
+
+
+def runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether the caller is in a turn of this loop."""
+    return asyncio._get_running_loop() is loop
+
+
+class LoopConnection(Connection):  # type: ignore[misc]
+    """Its methods may be called in any thread. Only a turn of the loop touches the socket, until the loop has ended."""
+
+    loop: ClassVar[asyncio.AbstractEventLoop]
+    context: ClassVar[Context]
+    """An empty one: what the connection does is of no request."""
+    received: ClassVar[memoryview]
+    """Where bytes are put that a socket has, until they are copied at once."""
+    open: ClassVar[set["LoopConnection"]]
+    """The connections that the loop looks at."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unsent = bytearray()
+        self._will_send = False
+        self._waits_to_send = False
+        if self.loop.is_closed():
+            raise ConnectionShutdown(f"the event loop of {self.endpoint} has ended")
+        self._connect_socket()
+        self._socket.setblocking(False)
+        self._in_turn(self._begin)
+        self._send_options_message()
+
+    @classmethod
+    def create_timer(cls, timeout: float, callback: Callable[[], Any]) -> "_Timer":
+        """As the driver's: calls back in ``timeout`` seconds unless it is cancelled."""
+        return _Timer(cls, timeout, callback)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it should be asked if it lives. Not where its loop stands still, which could not tell."""
+        return not self.msg_received and bool(self.loop.is_running())
+
+    def push(self, data: bytes) -> None:
+        """Sends a whole message, at the end of this turn of the loop: together with what else is sent in it."""
+        if runs_here(self.loop):
+            self._add(data)
+        else:
+            self._in_turn(self._add, data)
+
+    def close(self) -> None:
+        """Statements under way fail with ConnectionShutdown."""
+        with self.lock:
+            if self.is_closed:
+                return
+            self.is_closed = True
+        if runs_here(self.loop) or not self.loop.is_running():
+            self._end()
+        else:
+            self._in_turn(self._end)
+        if not self.is_defunct:  # else the caller tells of it
+            self.error_all_requests(ConnectionShutdown(f"Connection to {self.endpoint} was closed"))
+            self.connected_event.set()
+
+    def _in_turn(self, do: Callable[..., None], *args: Any) -> None:
+        """Has it done in a turn of the loop. Where there will be none any more, the connection ends."""
+        try:
+            self.loop.call_soon_threadsafe(do, *args, context=self.context)
+        except RuntimeError:
+            if self.is_closed:
+                self._end()
+            else:
+                self.defunct(ConnectionShutdown(f"the event loop of {self.endpoint} has ended"))
+
+    def _begin(self) -> None:
+        if not self.is_closed:
+            self.open.add(self)
+            self.loop.add_reader(self._socket.fileno(), self.receive)
+
+    def _end(self) -> None:
+        self.open.discard(self)
+        socket, self._unsent = self._socket, bytearray()
+        if not self.loop.is_closed() and socket.fileno() >= 0:
+            self.loop.remove_reader(socket.fileno())
+            self.loop.remove_writer(socket.fileno())
+        socket.close()
+
+    def _add(self, data: bytes) -> None:
+        self._unsent += data
+        if not self._will_send:
+            self._will_send = True
+            self.loop.call_soon(self._send, context=self.context)
+
+    def _send(self) -> None:
+        self._will_send = False
+        if self.is_closed:
+            return
+        try:
+            while self._unsent:
+                del self._unsent[: self._socket.send(self._unsent)]
+        except _LATER:
+            pass
+        except OSError as error:
+            self.defunct(error)
+            return
+        self._socket_writable = len(self._unsent) < _UNSENT
+        if bool(self._unsent) != self._waits_to_send:
+            self._waits_to_send = not self._waits_to_send
+            if self._waits_to_send:
+                self.loop.add_writer(self._socket.fileno(), self._send)
+            else:
+                self.loop.remove_writer(self._socket.fileno())
+
+    def receive(self) -> None:
+        """Takes what the socket has, and calls back whose answers are whole."""
+        received = self.received
+        try:
+            while not self.is_closed:
+                count = self._socket.recv_into(received)
+                if not count:
+                    self.close()
+                    return
+                self._iobuf.write(received[:count])
+                self.process_io_buffer()
+                if self.ssl_context is None:
+                    return  # the loop tells of more; not of what TLS has taken already
+        except _LATER:
+            pass
+        except OSError as error:
+            self.defunct(error)
+
+
+class _Timer:
+    """A call that can be cancelled in any thread."""
+
+    __slots__ = ("_callback", "_connections", "_handle")
+
+    def __init__(self, connections: type[LoopConnection], timeout: float, callback: Callable[[], Any]) -> None:
+        self._connections = connections
+        self._callback: Callable[[], Any] | None = callback
+        self._handle: asyncio.TimerHandle | None = None
+        loop = connections.loop
+        if runs_here(loop):
+            self._start(timeout)
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(self._start, timeout, context=connections.context)
+
+    def _start(self, timeout: float) -> None:
+        if self._callback is not None:
+            connections = self._connections
+            self._handle = connections.loop.call_later(timeout, self._over, context=connections.context)
+
+    def cancel(self) -> None:
+        self._callback = None
+        if self._handle is not None and runs_here(self._connections.loop):
+            self._handle.cancel()
+
+    def _over(self) -> None:
+        self._handle = None
+        # A loop that is late calls timers first. What has come in time must not be taken for late.
+        for connection in [*self._connections.open]:
+            if self._callback is not None:
+                connection.receive()
+        if self._callback is not None:
+            self._callback()
