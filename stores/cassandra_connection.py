@@ -68,8 +68,9 @@ class LoopConnection(Connection):  # type: ignore[misc]
 
     @property
     def is_idle(self) -> bool:
-        """Whether it should be asked if it lives. Not where its loop stands still, which could not tell."""
-        return not self.msg_received and bool(self.loop.is_running())
+        """Whether it should be asked if it lives. Not where its loop stands still, which could not tell; where the loop has
+        ended, that ends the connection."""
+        return not self.msg_received and (self.loop.is_running() or self.loop.is_closed())
 
     def push(self, data: bytes) -> None:
         """Sends a whole message, at the end of this turn of the loop: together with what else is sent in it."""

@@ -1,0 +1,368 @@
+"""Connections of the driver on the event loop: who sends and receives, and what ends them."""
+
+import asyncio
+import io
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import uvloop
+from cassandra.query import SimpleStatement
+from cassandra.segment import CrcException, SegmentCodec
+
+from rules.errors import DeadlineExceeded, StoreUnavailable
+from stores import cassandra_session
+from stores.cassandra_connection import LoopConnection, _Segments, connections_on
+from stores.cassandra_session import CassandraSession
+from stores.deadline import deadline
+from stores.rows_cassandra import CassandraRows
+from tests.conftest import CASSANDRA, times_as_served
+from tests.outages.proxies import Fault, Proxy
+from tests.stores.authority import Authority
+from tests.stores.tls_proxy import tls_proxy
+
+LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+WHERE = urlsplit(CASSANDRA).netloc.rpartition("@")[2]
+HOST, PORT = WHERE.rpartition(":")[0], int(WHERE.rpartition(":")[2])
+
+on_both_loops = pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+
+Loop = Callable[[], asyncio.AbstractEventLoop]
+
+
+def through(proxy: Proxy) -> str:
+    return CASSANDRA.replace(WHERE, proxy.address)
+
+
+def connections_of(session: CassandraSession) -> list[LoopConnection]:
+    """Of statements, and the one by which the driver hears of nodes."""
+    pools = [pool._connection for pool in session._session._pools.values()]
+    return [*pools, session._cluster.control_connection._connection]
+
+
+async def until(holds: Callable[[], bool], within: float = 60) -> None:
+    async with asyncio.timeout(within):
+        while not holds():
+            await asyncio.sleep(0.02)
+
+
+def plain(text: str) -> SimpleStatement:
+    return SimpleStatement(text, is_idempotent=True)
+
+
+# --- sending and receiving
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[int]]:
+    """The threads in which connections send, receive and decode."""
+    seen = set()
+
+    def noted(method: Any) -> Any:
+        def call(self: LoopConnection, *args: Any) -> None:
+            seen.add(threading.get_ident())
+            method(self, *args)
+
+        return call
+
+    for name in ("_send", "receive", "process_msg"):
+        monkeypatch.setattr(LoopConnection, name, noted(getattr(LoopConnection, name)))
+    yield seen
+
+
+@pytest.mark.stack
+@on_both_loops
+def test_statements_are_sent_and_their_answers_decoded_in_the_thread_of_the_loop(
+    loop: Loop, threads: set[int]
+) -> None:
+    async def ask() -> None:
+        rows = await CassandraRows.open(CASSANDRA)
+        await asyncio.gather(*(rows.clock() for _ in range(50)))
+        await rows.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(ask())
+    assert threads == {threading.get_ident()}
+
+
+@pytest.mark.stack
+async def test_what_is_sent_in_one_turn_goes_out_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = await CassandraRows.open(CASSANDRA)
+    await rows.clock()
+    sent = []
+    send = LoopConnection._send
+
+    def counted(self: LoopConnection) -> None:
+        sent.append(len(self._unsent))
+        send(self)
+
+    monkeypatch.setattr(LoopConnection, "_send", counted)
+    await asyncio.gather(*(rows.clock() for _ in range(50)))
+    await rows.close()
+    assert sent[0] > 50 * len("SELECT toUnixTimestamp(now()) FROM system.local")
+
+
+@pytest.mark.stack
+async def test_statements_are_sent_from_other_threads_too() -> None:
+    rows = await CassandraRows.open(CASSANDRA)
+
+    def ask() -> Any:
+        return rows._session._session.execute("SELECT key FROM system.local").one()
+
+    assert await asyncio.gather(*(asyncio.to_thread(ask) for _ in range(10))) == [("local",)] * 10
+    await rows.close()
+
+
+LARGE = 4_000_000
+
+
+async def sends_and_receives_much(url: str) -> None:
+    """Statements of 4 MB, which no socket takes at once, and answers of many segments."""
+    rows = await CassandraRows.open(url)
+    session = rows._session
+    asked = plain("SELECT keyspace_name, table_name, column_name, type FROM system_schema.columns")
+    asked.fetch_size = 100_000
+    large = plain(f"SELECT key FROM system.local /* {'x' * LARGE} */")  # noqa: S608 - no value is in it
+    all_columns, *answers = await asyncio.gather(
+        session.send("columns", asked), *(session.send("large", large) for _ in range(5))
+    )
+    assert [answer.rows for answer in answers] == [[("local",)]] * 5
+    places = {row[:3] for row in all_columns.rows}
+    assert ("system_schema", "columns", "column_name") in places
+    assert len(places) == len(all_columns.rows) > 500
+    await rows.close()
+
+
+@pytest.mark.stack
+@on_both_loops
+def test_long_statements_and_long_answers_come_whole(loop: Loop) -> None:
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(sends_and_receives_much(CASSANDRA))
+
+
+@pytest.mark.stack
+@on_both_loops
+def test_long_statements_and_long_answers_come_whole_over_tls(loop: Loop, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+
+    async def over_tls() -> None:
+        async with tls_proxy(authority.server(), WHERE) as port:
+            secure = CASSANDRA.replace("cassandra:", "cassandras:").replace(WHERE, f"127.0.0.1:{port}")
+            await sends_and_receives_much(f"{secure}/cohort?ca={authority.ca}")
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(over_tls())
+
+
+# --- what goes wrong
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("idempotent", [True, False])
+async def test_statements_fail_whose_connection_is_closed_under_way(idempotent: bool) -> None:
+    """150 at once: the driver tells the hundredth and more in a thread of its own."""
+    async with Proxy(HOST, PORT) as proxy:
+        rows = await CassandraRows.open(through(proxy))
+        in_all = rows._session.permits._value
+        await proxy.becomes(Fault.CUT)
+        statement = SimpleStatement("SELECT key FROM system.local", is_idempotent=idempotent)
+        asked = [asyncio.create_task(rows._session.send("ping", statement)) for _ in range(150)]
+        for outcome in await asyncio.gather(*asked, return_exceptions=True):
+            assert isinstance(outcome, StoreUnavailable)
+        assert rows._session.permits._value == in_all
+        await proxy.becomes(None)
+        await until_it_answers(rows)
+        await rows.close()
+
+
+async def until_it_answers(rows: CassandraRows) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(StoreUnavailable):
+                await rows.ping()
+                return
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.stack
+async def test_a_deadline_ends_a_statement_that_a_silent_server_has() -> None:
+    async with Proxy(HOST, PORT) as proxy:
+        rows = await CassandraRows.open(through(proxy))
+        in_all = rows._session.permits._value
+        await proxy.becomes(Fault.SILENT)
+        with deadline(0.3), pytest.raises(DeadlineExceeded):
+            await rows.ping()
+        assert rows._session.permits._value == in_all
+        await proxy.becomes(None)
+        await rows.ping()  # the late answer is not taken for this one
+        await rows.close()
+
+
+@pytest.mark.stack
+@on_both_loops
+def test_an_answer_that_has_come_is_not_late_because_the_loop_is(loop: Loop) -> None:
+    """Some work held the loop for longer than the statement had."""
+
+    async def ask() -> None:
+        rows = await CassandraRows.open(CASSANDRA)
+        clock = plain("SELECT toUnixTimestamp(now()) FROM system.local")
+        with deadline(1.0):
+            asked = asyncio.create_task(rows._session.send("clock", clock))
+            await until(lambda: rows.meter.counts["clock"] == 1)
+            await asyncio.sleep(0)
+            connection = connections_of(rows._session)[0]
+            await until(lambda: not connection._unsent)
+            time.sleep(2.0)  # noqa: ASYNC251 - it is what holds the loop
+        assert (await asked).rows
+        assert rows.meter.counts["clock"] == 1
+        await rows.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(ask())
+
+
+@pytest.mark.stack
+async def test_a_server_that_says_nothing_is_given_up_by_the_heartbeat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times_as_served(monkeypatch)
+    monkeypatch.setattr(cassandra_session, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(cassandra_session, "SILENCE", 1.0)
+    async with Proxy(HOST, PORT) as proxy:
+        rows = await CassandraRows.open(through(proxy))
+        connections = connections_of(rows._session)
+        await proxy.becomes(Fault.SILENT)
+        await until(lambda: all(connection.is_closed for connection in connections))
+        await proxy.becomes(None)
+        await until_it_answers(rows)
+        await rows.close()
+
+
+# --- loops that end
+
+
+@pytest.mark.stack
+@on_both_loops
+def test_a_session_that_is_closed_leaves_no_socket_open(loop: Loop) -> None:
+    async def ask() -> list[LoopConnection]:
+        rows = await CassandraRows.open(CASSANDRA)
+        await rows.ping()
+        connections = connections_of(rows._session)
+        await rows.close()
+        return connections
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        connections = runner.run(ask())
+        assert [connection._socket.fileno() for connection in connections] == [-1, -1]
+        assert not connections[0].open
+
+
+@pytest.mark.stack
+@on_both_loops
+def test_connections_of_a_loop_that_was_closed_end_without_a_word(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver's heartbeat finds that the loop is gone."""
+    times_as_served(monkeypatch)
+    monkeypatch.setattr(cassandra_session, "HEARTBEAT", 0.2)
+    with asyncio.Runner(loop_factory=loop) as runner:
+        rows = runner.run(CassandraRows.open(CASSANDRA))
+        connections = connections_of(rows._session)
+    ends = time.monotonic() + 60
+    while not all(connection._socket.fileno() == -1 for connection in connections):
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    with asyncio.Runner(loop_factory=loop) as another:
+        another.run(rows.close())
+
+
+@pytest.mark.stack
+@on_both_loops
+def test_a_connection_lives_on_where_its_loop_stands_still_for_long(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times_as_served(monkeypatch)
+    monkeypatch.setattr(cassandra_session, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(cassandra_session, "SILENCE", 0.2)
+    with asyncio.Runner(loop_factory=loop) as runner:
+        rows = runner.run(CassandraRows.open(CASSANDRA))
+        connections = connections_of(rows._session)
+        time.sleep(1.5)  # several heartbeats
+        runner.run(rows.ping())
+        assert connections_of(rows._session) == connections
+        runner.run(rows.close())
+
+
+# --- timers
+
+
+async def in_thread(do: Callable[[], Any]) -> Any:
+    return await asyncio.to_thread(do)
+
+
+async def here(do: Callable[[], Any]) -> Any:
+    return do()
+
+
+@pytest.mark.parametrize("where", [here, in_thread])
+async def test_a_timer_calls_back_in_the_loop_wherever_it_was_made(
+    where: Callable[[Callable[[], Any]], Coroutine[Any, Any, Any]],
+) -> None:
+    connections = connections_on(asyncio.get_running_loop())
+    over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    await where(
+        lambda: connections.create_timer(0.01, lambda: over.set_result(threading.get_ident()))
+    )
+    assert await over == threading.get_ident()
+
+
+@pytest.mark.parametrize("where", [here, in_thread])
+async def test_a_timer_that_was_cancelled_does_not_call_back(
+    where: Callable[[Callable[[], Any]], Coroutine[Any, Any, Any]],
+) -> None:
+    connections = connections_on(asyncio.get_running_loop())
+    called: list[str] = []
+    timers = [connections.create_timer(0.01, lambda: called.append("cancelled")) for _ in range(2)]
+    timers.append(await where(lambda: connections.create_timer(0.01, lambda: called.append("cancelled"))))
+    for timer in timers:
+        await where(timer.cancel)
+    over = asyncio.Event()
+    connections.create_timer(0.05, over.set)
+    await over.wait()
+    assert called == []
+
+
+# --- segments
+
+
+@pytest.mark.parametrize("size", [1, 9, 100, 131_070, 131_071, 131_072, 400_000])
+def test_segments_are_those_of_the_driver(size: int) -> None:
+    message = bytes(number % 251 for number in range(size))
+    ours, theirs = io.BytesIO(), io.BytesIO()
+    _Segments().encode(ours, message)
+    SegmentCodec().encode(theirs, message)
+    assert ours.getvalue() == theirs.getvalue()
+    decoded = b""
+    ours.seek(0)
+    while ours.tell() < len(ours.getvalue()):
+        header = _Segments().decode_header(ours)
+        segment = _Segments().decode(ours, header)
+        assert segment.is_self_contained == (size < 131_072)
+        decoded += segment.payload
+    assert decoded == message
+
+
+@pytest.mark.parametrize("place", [0, 4, 7, 109])
+def test_a_segment_that_was_changed_on_its_way_is_refused(place: int) -> None:
+    buffer = io.BytesIO()
+    _Segments().encode(buffer, b"x" * 100)
+    changed = bytearray(buffer.getvalue())
+    changed[place] ^= 1
+    buffer = io.BytesIO(bytes(changed))
+    with pytest.raises(CrcException):
+        _Segments().decode(buffer, _Segments().decode_header(buffer))
