@@ -2,7 +2,7 @@
 figures are fresh."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from loaders.aggregates import Seen, StoredAggregate
 from rules.aggregates import AggregateKey
