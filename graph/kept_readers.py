@@ -9,7 +9,6 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLOutputType,
-    Node,
     Visitor,
     visit,
 )
@@ -22,17 +21,17 @@ Place = tuple[object, ...]
 
 
 class Readers:
-    """Of one document. It holds at most ``most`` readers: a client may have fields come together in many ways,
-    by variables."""
+    """Of one document. They read at most ``most`` fields, those that several of them read counted several times: by variables a
+    client may have fields come together in many ways."""
 
     def __init__(self, document: DocumentNode, most: int) -> None:
         self._fragments = {
             part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)
         }
-        self._most = most
+        self._room = most
         self._kept: dict[Place, Show | None] = {}
-        self._varies: dict[int, bool] = {}
-        """Whether variables have a say in a field of the document, by its identity."""
+        self._looked: dict[int, _Looked] = {}
+        """What was found in fields of the document, by their identity."""
 
     def reader(
         self, kind: str, of: GraphQLOutputType, selected: Selected, compiled: Callable[[], Show | None]
@@ -42,51 +41,40 @@ class Readers:
         if place in self._kept:
             return self._kept[place]
         made = compiled()
-        if len(self._kept) < self._most and not self._by_variables(selected):
+        found = [self._looked_at(details.node) for details in selected]
+        fields = sum(looked.fields for looked in found)
+        given = any(details.fragment_variable_values is not None for details in selected)
+        if fields <= self._room and not given and not any(looked.variables for looked in found):
+            self._room -= fields
             self._kept[place] = made
         return made
 
-    def _by_variables(self, selected: Selected) -> bool:
-        return any(
-            details.fragment_variable_values is not None or self._field_varies(details.node)
-            for details in selected
-        )
-
-    def _field_varies(self, field: FieldNode) -> bool:
-        found = self._varies.get(id(field))
-        if found is None:
-            found = self._varies[id(field)] = self._has_variables(field)
-        return found
-
-    def _has_variables(self, field: FieldNode) -> bool:
-        """Whether there is a variable in the field, or anywhere below it."""
-        looking = _Variables()
-        waiting: list[Node] = [field]
-        while waiting and not looking.found:
-            visit(waiting.pop(), looking)
-            waiting += [self._fragments[name] for name in looking.new_fragments()]
-        return looking.found
+    def _looked_at(self, field: FieldNode) -> "_Looked":
+        """Looks into the field, and into the fragments that are used below it."""
+        looked = self._looked.get(id(field))
+        if looked is None:
+            looked = self._looked[id(field)] = _Looked()
+            visit(field, looked)
+            for name in looked.fragments:  # it grows on the way
+                visit(self._fragments[name], looked)
+        return looked
 
 
-class _Variables(Visitor):
-    """Looks for variables, and for fragments that are used."""
+class _Looked(Visitor):
+    """What there is in a field and below it: variables, how many fields, and which fragments."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found = False
-        self._seen: set[str] = set()
-        self._new: list[str] = []
+        self.variables = False
+        self.fields = 0
+        self.fragments: list[str] = []
 
     def enter_variable(self, *_: object) -> None:
-        self.found = True
+        self.variables = True
+
+    def enter_field(self, *_: object) -> None:
+        self.fields += 1
 
     def enter_fragment_spread(self, node: FragmentSpreadNode, *_: object) -> None:
-        name = node.name.value
-        if name not in self._seen:
-            self._seen.add(name)
-            self._new.append(name)
-
-    def new_fragments(self) -> list[str]:
-        """Those that were met since it was asked last, each once."""
-        new, self._new = self._new, []
-        return new
+        if node.name.value not in self.fragments:
+            self.fragments.append(node.name.value)
