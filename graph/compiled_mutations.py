@@ -49,7 +49,8 @@ from graphql import (
 from strawberry.types import ExecutionResult
 
 from graph.fields import COMPILED
-from graph.upstream import NotPlain, Read, definition_of
+from graph.reads import NotPlain, Read
+from graph.upstream import definition_of
 from graph.upstream_inputs import Command, command_of, input_class, selected
 from resolvers.nouns import Session, stepwise
 

@@ -4,8 +4,10 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
+from weakref import WeakValueDictionary
 
 import orjson
 from cachetools import LRUCache
@@ -23,9 +25,11 @@ from strawberry.extensions import SchemaExtension
 from graph.compiled_mutations import CompiledMutation, compiled
 from graph.costs import Cost, costs_of
 from graph.introspection import Questions, TooMany
+from graph.kept_readers import Readers
 from graph.lifetimes import Holds, Lifetimes, reasons_of
 from graph.limits import Limits, excesses, too_large
-from graph.upstream import Read, core_schema
+from graph.reads import Read
+from graph.upstream import core_schema
 from graph.upstream_documents import TooManyTokens, parsed, tokens_in
 from graph.validation import problems
 from resolvers.nouns import CohortError, Forbidden, Session, Viewer
@@ -33,8 +37,8 @@ from resolvers.nouns import document_id as document_id
 
 log = logging.getLogger(__name__)
 
-TOKEN_BYTES = 700
-"""What a parsed token takes, with what is known of it: measured, 380 to 750."""
+TOKEN_BYTES = 1_500
+"""What a parsed token takes, with what is known of it, measured: 380 to 750, and up to 820 where it is a field that is compiled."""
 TEXT_COPIES = 3
 """How often a text is kept: as it came, and in the names and texts of its tokens."""
 KNOWN_BYTES = 4_096
@@ -72,6 +76,11 @@ class Known:
         self._questions: dict[str | None, Questions] = {}
         self._reasons: dict[str | None, frozenset[Holds | None]] = {}
         self._mutations: dict[str | None, CompiledMutation | None] = {}
+
+    @cached_property
+    def readers(self) -> Readers:
+        """What is compiled of it, for all its requests."""
+        return Readers(self.document, most=tokens_in(self.document))
 
     def seconds(self, operation_name: str | None, lifetimes: Lifetimes) -> int:
         """For how long the answer to the operation holds; 0 where there is no such operation."""
@@ -133,6 +142,8 @@ class Documents:
         self._known: LRUCache[str, Known] = LRUCache(
             limits.document_cache, getsizeof=lambda known: known.bytes
         )
+        self._by_document: WeakValueDictionary[int, Known] = WeakValueDictionary()
+        """The same by the identity of the parsed document, which lives as long as what is known about it."""
 
     def known(self, schema: GraphQLSchema, text: str) -> Known:
         """What is known about the document. GraphQLError where it is too long or can't be parsed."""
@@ -142,8 +153,13 @@ class Documents:
         if known is None:
             known = self._looked_at(schema, text)
             if known.bytes <= self._known.maxsize:
-                self._known[known.id] = known
+                self._known[known.id] = self._by_document[id(known.document)] = known
         return known
+
+    def readers_of(self, document: DocumentNode) -> Readers | None:
+        """What is compiled of a document that is kept."""
+        known = self._by_document.get(id(document))
+        return known.readers if known is not None and known.document is document else None
 
     def kept(self, text: str) -> Known | None:
         """What is known about the document, where it was asked for before."""

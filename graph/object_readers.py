@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from graphql import GRAPHQL_MAX_INT, GRAPHQL_MIN_INT
 
-from graph.upstream import Read
+from graph.reads import Caller, Read, Show
 
 EXACT = 2**53
 """The largest whole number below which every one is a float, too."""
@@ -47,17 +47,17 @@ class FieldReader(NamedTuple):
 
     get: Read
     attribute: str | None
-    shown: Read
+    shown: Show
     ways: tuple[Way, ...]
     kept: Mapping[Any, str] | None
     nullable: bool
 
-    def read(self, source: Any) -> Any:
+    def read(self, source: Any, caller: Caller) -> Any:
         value = self.get(source)
-        return None if value is None and self.nullable else self.shown(value)
+        return None if value is None and self.nullable else self.shown(value, caller)
 
 
-def object_reader(classes: Collection[type], fields: Mapping[str, FieldReader], whole: Read) -> Read:
+def object_reader(classes: Collection[type], fields: Mapping[str, FieldReader], whole: Show) -> Show:
     """Reads an object of these classes into a dict by the names of ``fields``. Of one of other classes it reads what ``whole``
     makes of it, which raises NotPlain where there is nothing to make."""
     source = _source(tuple((name, f.attribute, f.ways, f.nullable) for name, f in fields.items()))
@@ -76,11 +76,11 @@ def _source(fields: tuple[tuple[str, str | None, tuple[Way, ...], bool], ...]) -
             f"{way.shown} if {way.condition}".format(v=value, n=number)
             for way in (*ways, *([Way("{v} is None", "None")] if nullable else []))
         ]
-        shows.append(f"{name!r}: {' else '.join((*cases, f'shown{number}({value})'))}")
+        shows.append(f"{name!r}: {' else '.join((*cases, f'shown{number}({value}, caller)'))}")
     lines = [
         f"def make({', '.join(bound)}):",
-        "    def read(source):",
-        "        if source.__class__ not in classes: source = whole(source)",
+        "    def read(source, caller):",
+        "        if source.__class__ not in classes: source = whole(source, caller)",
         *(f"        {line}" for line in reads),
         f"        return {{{', '.join(shows)}}}",
         "    return read",
@@ -89,8 +89,8 @@ def _source(fields: tuple[tuple[str, str | None, tuple[Way, ...], bool], ...]) -
 
 
 @lru_cache(MOST_SOURCES)
-def _factory(source: str) -> Callable[..., Read]:
+def _factory(source: str) -> Callable[..., Show]:
     namespace: dict[str, Any] = {"datetime": datetime}
     exec(source, namespace)  # noqa: S102 - names of a response and attributes of our classes, see above
-    factory: Callable[..., Read] = namespace["make"]
+    factory: Callable[..., Show] = namespace["make"]
     return factory

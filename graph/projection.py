@@ -9,16 +9,12 @@ other exception is a fault of Cohort: it is not tried again, and is told at the 
 """
 
 from collections.abc import Mapping
-from datetime import datetime
-from enum import Enum
 from functools import partial
 from math import isfinite
 from operator import attrgetter
 from typing import Any, Self
 
 from graphql import (
-    GRAPHQL_MAX_INT,
-    GRAPHQL_MIN_INT,
     DocumentNode,
     GraphQLBoolean,
     GraphQLEnumType,
@@ -41,14 +37,15 @@ from graphql import (
 )
 
 from graph.fields import AT_HAND
+from graph.kept_readers import Readers
+from graph.leaves import FAILURES, Choices, Moments, whole_number
 from graph.light import Light, is_light, lights_of
-from graph.object_readers import CHOICE, EXACT, FLAG, MOMENT, REAL, TEXT, WHOLE, FieldReader, object_reader
+from graph.object_readers import EXACT, FLAG, REAL, TEXT, WHOLE, FieldReader, object_reader
+from graph.reads import Caller, NotPlain, Read, Show
 from graph.upstream import (
     LEAST,
     Executor,
-    NotPlain,
     Path,
-    Read,
     Selected,
     attribute_of,
     classes_of,
@@ -56,7 +53,7 @@ from graph.upstream import (
     enum_class_of,
     plain_function_of,
 )
-from resolvers.nouns import PORTION, CohortError, far_over, written_milliseconds
+from resolvers.nouns import PORTION, far_over
 
 FEW = 16
 """Members of a list that are worked on without a look at the clock, which would take longer than they do."""
@@ -68,12 +65,23 @@ class ProjectingExecutor(Executor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._fields: dict[int, tuple[Selected, FieldReader | None, Read | None]] = {}
+        self._fields: dict[int, tuple[Selected, FieldReader | None, Show | None]] = {}
         """The compiled fields by identity of their selections, which are kept so that no others get the same."""
-        self._members: dict[int, tuple[Selected, Read | None]] = {}
+        self._members: dict[int, tuple[Selected, Show | None]] = {}
         """The same of the members of lists."""
-        self._lasts = False
-        """Whether what is compiled serves more than this request: then it remembers no values."""
+        self.readers: Readers | None = None
+
+    @classmethod
+    def build(cls, schema: GraphQLSchema, document: DocumentNode, *args: Any, **more: Any) -> Any:
+        built = super().build(schema, document, *args, **more)
+        if isinstance(built, cls):
+            built.readers = cls.readers_of(document)
+        return built
+
+    @classmethod
+    def readers_of(cls, document: DocumentNode) -> Readers | None:
+        """The hook: what is compiled of the document and serves all its requests; None where nothing of it is kept."""
+        return None
 
     @classmethod
     def of_document(cls, schema: GraphQLSchema, document: DocumentNode) -> Self:
@@ -87,23 +95,37 @@ class ProjectingExecutor(Executor):
     def lasting_reader(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
         """Answers values of a type for any request, where nothing that is selected of them depends on one. None where only the
         executor can."""
-        self._lasts, self._bill.stops = True, False
-        return self._value(of, selected)
+        self._bill.stops = False
+        show, nobody = self._value(of, selected), Caller(None, self._bill)
+        return None if show is None else lambda value: show(value, nobody)
 
-    def reader(self, parent: GraphQLObjectType, selected: Selected) -> Read | None:
+    def reader(self, parent: GraphQLObjectType, selected: Selected) -> Show | None:
         kept = self._fields.get(id(selected))
         if kept is not None:
             return kept[2]
-        field = self._field(parent, selected)
-        return None if field is None else field.read
 
-    def member_reader(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
+        def compiled() -> Show | None:
+            field = self._field(parent, selected)
+            return None if field is None else field.read
+
+        if self.readers is None:
+            return compiled()
+        return self.readers.reader("field", parent, selected, compiled)
+
+    def member_reader(self, of: GraphQLOutputType, selected: Selected) -> Show | None:
         kept = self._members.get(id(selected))
         if kept is None:
-            try:
-                kept = selected, self._billed(of, selected)
-            except GraphQLError:
-                kept = selected, None
+
+            def compiled() -> Show | None:
+                try:
+                    return self._billed(of, selected)
+                except GraphQLError:
+                    return None
+
+            if self.readers is None:
+                kept = selected, compiled()
+            else:
+                kept = selected, self.readers.reader("member", of, selected, compiled)
             self._members[id(selected)] = kept
         return kept[1]
 
@@ -121,15 +143,15 @@ class ProjectingExecutor(Executor):
             result = result if light is None else light.whole(result, self.context_value)
         return super().complete_value(return_type, field_details_list, info, path, result, position_context)
 
-    def _billed(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
-        read, built, least = self._value(of, selected), self._bill.built, self._least(of, selected)
+    def _billed(self, of: GraphQLOutputType, selected: Selected) -> Show | None:
+        read, least = self._value(of, selected), self._least(of, selected)
         if read is None:
             return None
         item = read
 
-        def read_member(member: Any) -> Any:
-            built(least)
-            return item(member)
+        def read_member(member: Any, caller: Caller) -> Any:
+            caller.bill.built(least)
+            return item(member, caller)
 
         return read_member
 
@@ -154,7 +176,8 @@ class ProjectingExecutor(Executor):
     def _compiled(self, parent: GraphQLObjectType, selected: Selected) -> FieldReader | None:
         name = selected[0].node.name.value
         if name == "__typename":
-            return FieldReader(lambda _source: parent.name, None, str, TEXT, None, nullable=False)
+            named = parent.name
+            return FieldReader(lambda _: named, None, lambda value, _: str(value), TEXT, None, nullable=False)
         # A root field goes by its resolver, which asks first who may ask for it (graph/access.py).
         field = None if parent is self.schema.query_type else parent.fields.get(name)
         get, attribute = self._source(field, selected) if field else (None, None)
@@ -165,7 +188,7 @@ class ProjectingExecutor(Executor):
         shown = self._present(of, selected)
         if shown is None:
             return None
-        if isinstance(shown, _Moments | _Choices):
+        if isinstance(shown, Moments | Choices):
             return FieldReader(get, attribute, shown, shown.ways, shown.kept, nullable)
         ways = _WAYS.get(of.name, ()) if is_leaf_type(of) else ()
         return FieldReader(get, attribute, shown, ways, None, nullable)
@@ -187,43 +210,46 @@ class ProjectingExecutor(Executor):
         arguments = self.arguments(field, selected[0])
         return _tried(partial(function, **arguments) if arguments else function), None
 
-    def _value(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
+    def _value(self, of: GraphQLOutputType, selected: Selected) -> Show | None:
         if isinstance(of, GraphQLNonNull):
             return self._present(of.of_type, selected)
         read = self._present(of, selected)
-        return None if read is None else lambda value: None if value is None else read(value)
+        if read is None:
+            return None
+        return lambda value, caller: None if value is None else read(value, caller)
 
-    def _present(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
+    def _present(self, of: GraphQLOutputType, selected: Selected) -> Show | None:
         if isinstance(of, GraphQLList):
             return self._list(of, selected)
         if isinstance(of, GraphQLObjectType):
             return self._object(of, selected)
         return self._leaf(of) if is_leaf_type(of) else None
 
-    def _list(self, of: GraphQLList[Any], selected: Selected) -> Read | None:
+    def _list(self, of: GraphQLList[Any], selected: Selected) -> Show | None:
         read = self._value(of.of_type, selected)
         if read is None:
             return None
-        item, built, least = read, self._bill.built, self._least(of, selected)
+        item, least = read, self._least(of, selected)
 
-        def read_list(value: Any) -> list[Any]:
+        def read_list(value: Any, caller: Caller) -> list[Any]:
             if value.__class__ is not list and value.__class__ is not tuple:
                 raise NotPlain
+            built = caller.bill.built
             if len(value) <= FEW:
                 built(least * len(value))
-                return [item(member) for member in value]
+                return [item(member, caller) for member in value]
             done: list[Any] = []
             for start in range(0, len(value), PORTION):
                 if far_over():
                     raise NotPlain  # the executor completes it in turns
                 portion = value[start : start + PORTION]
                 built(least * len(portion))
-                done += [item(member) for member in portion]
+                done += [item(member, caller) for member in portion]
             return done
 
         return read_list
 
-    def _object(self, of: GraphQLObjectType, selected: Selected) -> Read | None:
+    def _object(self, of: GraphQLObjectType, selected: Selected) -> Show | None:
         classes, below = classes_of(of), self.below(of, selected)
         if classes is None or below is None:
             return None
@@ -236,24 +262,24 @@ class ProjectingExecutor(Executor):
             known[name].attribute for name, asked in below.items() if asked[0].node.name.value != "__typename"
         }
         direct = {light for light, how in lights.items() if read <= how.attributes}
-        return object_reader(classes | direct, known, _whole(lights, self.context_value))
+        return object_reader(classes | direct, known, _whole(lights))
 
-    def _leaf(self, of: Any) -> Read:
+    def _leaf(self, of: Any) -> Show:
         if of is GraphQLInt:
-            return _int
+            return whole_number
         if of is GraphQLFloat:
             return self._float(of)
         if isinstance(of, GraphQLEnumType) and (members := enum_class_of(of)) is not None:
-            return _Choices(self._serialising(of), members)
+            return Choices(self._serialising(of), members)
         if of.name == "DateTime":
-            return _Moments(self._serialising(of), remembers=not self._lasts)
+            return Moments(self._serialising(of))
         plain, serialised = _PLAIN.get(of), self._serialising(of)
-        return lambda value: value if value.__class__ is plain else serialised(value)
+        return lambda value, _: value if value.__class__ is plain else serialised(value)
 
-    def _float(self, of: Any) -> Read:
+    def _float(self, of: Any) -> Show:
         serialised = self._serialising(of)
 
-        def read_float(value: Any) -> Any:
+        def read_float(value: Any, _: Caller) -> Any:
             if value.__class__ is float and isfinite(value):
                 return value
             if value.__class__ is int and -EXACT <= value <= EXACT:
@@ -272,7 +298,7 @@ class ProjectingExecutor(Executor):
                 raise NotPlain
             try:
                 shown = of.coerce_output_value(value)
-            except _FAILURES as error:
+            except FAILURES as error:
                 raise NotPlain from error
             if shown is None or shown is Undefined:
                 raise NotPlain
@@ -281,70 +307,12 @@ class ProjectingExecutor(Executor):
         return serialised
 
 
-class _Moments:
-    """Shows moments, those of light members in epoch milliseconds. The same come again and again on a page: what stands for
-    one is worked out once."""
-
-    ways = MOMENT
-
-    def __init__(self, serialised: Read, *, remembers: bool) -> None:
-        self.kept = _Kept(serialised, remembers=remembers)
-        self._serialised = serialised
-
-    def __call__(self, value: Any) -> Any:
-        return self.kept[value] if value.__class__ in (datetime, int) else self._serialised(value)
-
-
-class _Choices:
-    """Shows members of an enum by their names: a member's own hash is worked out anew each time."""
-
-    ways = CHOICE
-
-    def __init__(self, serialised: Read, choices: type[Enum]) -> None:
-        self.kept = _Names(serialised, choices)
-        self._serialised = serialised
-
-    def __call__(self, value: Any) -> Any:
-        return self.kept[value._name_] if value.__class__ is self.kept.choices else self._serialised(value)
-
-
-class _Names(dict[Any, Any]):
-    """What stands for members of an enum, by their names, each worked out when it is first looked for."""
-
-    def __init__(self, serialised: Read, choices: type[Enum]) -> None:
-        self.choices = choices
-        self._serialised = serialised
-
-    def __missing__(self, name: str) -> Any:
-        shown = self[name] = self._serialised(self.choices[name])
-        return shown
-
-
-class _Kept(dict[Any, Any]):
-    """What stands for moments, each worked out when it is first looked for, or each time where it does not remember."""
-
-    def __init__(self, serialised: Read, *, remembers: bool) -> None:
-        self._serialised, self._remembers = serialised, remembers
-
-    def __missing__(self, value: Any) -> Any:
-        if value.__class__ is not int:
-            shown = self._serialised(value)
-        else:
-            try:
-                shown = written_milliseconds(value)
-            except OverflowError as error:
-                raise NotPlain from error
-        if self._remembers:
-            self[value] = shown
-        return shown
-
-
-def _whole(lights: Mapping[type, Light], session: Any) -> Read:
-    def whole(source: Any) -> Any:
+def _whole(lights: Mapping[type, Light]) -> Show:
+    def whole(source: Any, caller: Caller) -> Any:
         light = lights.get(source.__class__)
         if light is None:
             raise NotPlain
-        return light.whole(source, session)
+        return light.whole(source, caller.session)
 
     return whole
 
@@ -355,20 +323,12 @@ def _tried(function: Read) -> Read:
     def read(source: Any) -> Any:
         try:
             return function(source)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise NotPlain from error
 
     return read
 
 
-def _int(value: Any) -> int:
-    if value.__class__ is not int or not GRAPHQL_MIN_INT <= value <= GRAPHQL_MAX_INT:
-        raise NotPlain
-    return value
-
-
-_FAILURES = (CohortError, GraphQLError, ArithmeticError, LookupError, TypeError, ValueError)
-"""What resolvers refuse with, and what scalars, enums and resolvers meet in a value that is not of its type."""
 _PLAIN: dict[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
 """Classes whose values stand for themselves."""
 _WAYS = {"String": TEXT, "ID": TEXT, "Boolean": FLAG, "Int": WHOLE, "Float": REAL}

@@ -34,6 +34,7 @@ from graph.fields import field
 from graph.funnels import FunnelQueries
 from graph.group_activities import GroupActivity, group_activity
 from graph.info import Info
+from graph.kept_readers import Readers
 from graph.learner_groups import GroupMutations, GroupQueries
 from graph.learner_search import LearnerSearchQueries
 from graph.learners import LearnerMutations, LearnerQueries
@@ -43,10 +44,11 @@ from graph.node import Node
 from graph.planned import Planned, PlansTold
 from graph.projection import ProjectingExecutor
 from graph.publications import Publication, PublicationMutations, PublicationQueries
+from graph.reads import Read
 from graph.scalars import CONFIG
 from graph.summaries import SummaryMutations
 from graph.tracking import TrackingQueries
-from graph.upstream import Read, core_schema, mark_one_of
+from graph.upstream import core_schema, mark_one_of
 from graph.views import View, ViewMutations
 from graph.watching import OperationNoted, execution_of
 from resolvers import (
@@ -239,6 +241,10 @@ def build_schema(
 
     class Executor(ProjectingExecutor):
         most_errors = limits.most_errors
+
+        @classmethod
+        def readers_of(cls, document: DocumentNode) -> Readers | None:
+            return documents.readers_of(document)
 
     built = CohortSchema(
         query=query,

@@ -46,6 +46,7 @@ from strawberry.types.field import StrawberryField
 
 from graph.encoding import SentAsIs
 from graph.planned import Planned
+from graph.reads import Caller, NotPlain, Show
 from graph.variables import too_many
 from resolvers.nouns import Bill, KeptResponse, Session, Taken, breathe, deadline_at, over, stepwise
 
@@ -57,17 +58,11 @@ T = TypeVar("T")
 
 OVER = 0.0
 """A deadline that has passed."""
-Read = Callable[[Any], Any]
-"""From an object to what a field of it answers, or from a value to what stands for it in the answer."""
 LEAST = 10
 """Bytes that a field takes in an answer at least, or nearly. How large an answer is shows when it is written, which is too late
 to end it."""
 Selected = FieldDetailsList
 """Where a document asks for a field: once, or several times in several fragments."""
-
-
-class NotPlain(Exception):
-    """A value that is not plainly of its type, or a resolver that refused: only the executor can tell that at its path."""
 
 
 class Executor(StrawberryGraphQLCoreExecutionContext):
@@ -86,6 +81,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         """What a mutation answers is met once: to compile it would be for nothing."""
         context = self.context_value
         self._bill = context.bill if isinstance(context, Session) else Bill()
+        self.caller = Caller(context, self._bill)
         self._taken: list[Taken] = []
         """How the planned fields of this answer came about."""
         self._more_errors = 0
@@ -116,11 +112,11 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             return [refused]
         return super().build(schema, document, root_value, context_value, raw_variable_values, *args, **more)
 
-    def reader(self, parent: GraphQLObjectType, selected: Selected) -> Read | None:
+    def reader(self, parent: GraphQLObjectType, selected: Selected) -> Show | None:
         """The hook: answers a field without its executor; None where only that can."""
         raise NotImplementedError
 
-    def member_reader(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
+    def member_reader(self, of: GraphQLOutputType, selected: Selected) -> Show | None:
         """The hook: answers a member of a list without its executor; None where only that can."""
         raise NotImplementedError
 
@@ -136,7 +132,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             read = self.reader(parent_type, field_details_list)
             if read is not None:
                 try:
-                    return read(source)
+                    return read(source, self.caller)
                 except (NotPlain, AttributeError):
                     pass
                 except Exception as error:  # noqa: BLE001 - a fault of ours, as the executor takes it
@@ -295,7 +291,7 @@ class _Members:
         self.of, self.selected = of, selected
         self.completed: list[Any] = []
         self.later: list[int] = []
-        self.read: Read | None = None
+        self.read: Show | None = None
         """Answers most members, where all that is asked of them can be compiled."""
         self._executor, self._info, self._path = executor, info, path
         self._members = iter(members)
@@ -321,7 +317,7 @@ class _Members:
     def _has_read(self, member: Any) -> bool:
         assert self.read is not None  # noqa: S101 - go_on asks before
         try:
-            self.completed.append(self.read(member))
+            self.completed.append(self.read(member, self._executor.caller))
         except (NotPlain, AttributeError):
             return False
         return True

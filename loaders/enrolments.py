@@ -183,9 +183,12 @@ async def narrow_enrolments_page(
     found: list[NarrowEnrolment] = []
     while len(found) <= limit:
         page = (await rows.tuples(ENROLMENTS, [place], _NARROW, after=after, limit=limit + 1))[place]
-        # A row without a moment has only figures of an enrolment that is gone.
-        enrolled = (NarrowEnrolment._make(row) for row in page if row[3] is not None)
-        found += [one for one in enrolled if active in (None, bool(one.active))]
+        # A row without a moment has only figures of an enrolment that is gone. `tuple.__new__` does not count the values again.
+        found += [
+            tuple.__new__(NarrowEnrolment, row)
+            for row in page
+            if row[3] is not None and (active is None or bool(row[2]) is active)
+        ]
         if len(page) <= limit:
             break
         after = page[-1][:2]

@@ -2,7 +2,7 @@
 figures are fresh."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from loaders.aggregates import Seen, StoredAggregate
 from rules.aggregates import AggregateKey
@@ -10,6 +10,7 @@ from rules.moments import known_milliseconds, known_moment, milliseconds
 from rules.progress import Status, status_of
 from rules.standings import Figures
 from stores.columns import Element, Milliseconds, NarrowColumn
+from stores.rows import NarrowRow
 
 
 class NarrowAggregate(NamedTuple):
@@ -90,10 +91,11 @@ class NarrowFigures(NamedTuple):
         )
 
     @classmethod
-    def of_row(cls, row: NarrowAggregate) -> Self:
-        """Of one whose figures are fresh."""
+    def of_row(cls, row: NarrowRow) -> Self:
+        """Of a row, as COLUMNS have it, whose figures are fresh."""
         _, _, _, completed, required, time_spent, status, completed_on, version, last, _, _ = row
-        return cls._make(
+        return _of_values(
+            cls,
             (
                 status_of(status),
                 int(completed or 0),
@@ -102,14 +104,18 @@ class NarrowFigures(NamedTuple):
                 None if completed_on is None else version,
                 last,
                 int(time_spent or 0),
-            )
+            ),
         )
 
 
-def root_row(rows: Sequence[tuple[Any, ...]], context_id: str, collection_id: str) -> NarrowAggregate | None:
+_of_values = tuple.__new__
+"""Makes a named tuple of all its values, in a third of the time of ``_make``, which counts them."""
+
+
+def root_row(rows: Sequence[NarrowRow], context_id: str, collection_id: str) -> NarrowRow | None:
     """Of the rows of a place, the root's under this context (as rows write it); None also for one that only a partial write
     reached."""
     for row in rows:
         if row[0] == context_id and row[1] == collection_id:
-            return None if row[2] is None else NarrowAggregate._make(row)
+            return None if row[2] is None else row
     return None

@@ -10,7 +10,7 @@ from loaders import touches as hashes
 from loaders.aggregates import ENTRY_COLUMNS, StoredAggregate, aggregates_by_key
 from loaders.healing import Healing
 from loaders.library import Library
-from loaders.narrow_figures import COLUMNS, NarrowFigures, root_row
+from loaders.narrow_figures import COLUMNS, NarrowAggregate, NarrowFigures, root_row
 from loaders.views import FIGURE_COLUMNS, changes_by_key, touches_by_key
 from rules.aggregates import COLLECTION_TYPE, AggregateKey
 from rules.contexts import Context
@@ -78,27 +78,20 @@ class Standings:
         figures: list[NarrowFigures | None] = []
         others: dict[int, ProgressKey] = {}
         aggregates: dict[ProgressKey, StoredAggregate | None] = {}
-        in_rows: dict[tuple[str, bool], str] = {}
-        """Contexts as aggregate rows write them."""
+        of_row = NarrowFigures.of_row
         for number, (key, place) in enumerate(zip(keys, places, strict=True)):
             if number % FEW == 0 and over():
                 await breathe()
-            _, collection_id, context_id = key
-            named = context_id, context_id == collection_id
-            context = in_rows.get(named)
-            if context is None:
-                context = in_rows[named] = aggregate_context_of(key, contexts.get(context_id))
+            user_id, collection_id, context_id = key
+            context = aggregate_context_of(key, contexts.get(context_id))
             row = root_row(found[place], context, collection_id)
             tree = trees.get(collection_id)
-            if (
-                row is not None
-                and row.seen_changed_at == changed[key]
-                and (tree is None or tree.covers(row.seen_version))
-            ):
-                figures.append(None if tree is None else NarrowFigures.of_row(row))
+            # The last two columns are what the row has seen: the change, and the version.
+            if row is not None and row[-2] == changed[key] and (tree is None or tree.covers(row[-1])):
+                figures.append(None if tree is None else of_row(row))
             else:
                 others[number] = key
-                aggregates[key] = None if row is None else row.stored(key.user_id)
+                aggregates[key] = None if row is None else NarrowAggregate._make(row).stored(user_id)
                 figures.append(None)
         if others:
             stale = [key for key in others.values() if changed[key] is not None]
@@ -255,9 +248,10 @@ def root_key(key: ProgressKey, aggregate_context_id: str) -> AggregateKey:
 
 def aggregate_context_of(key: ProgressKey, context: Context | None) -> str:
     """The context as aggregate rows write it. A context that is gone counts as a batch, the platform's only kind."""
-    if not key.has_context:
-        return aggregate_context(ContextType.COLLECTION, key.context_id)
-    return aggregate_context(context.type if context else ContextType.BATCH, key.context_id)
+    _, collection_id, context_id = key
+    if context_id == collection_id:
+        return aggregate_context(ContextType.COLLECTION, context_id)
+    return aggregate_context(context.type if context else ContextType.BATCH, context_id)
 
 
 def _is_fresh(aggregate: StoredAggregate | None, changed_at: int | None, tree: RelationTree | None) -> bool:

@@ -117,15 +117,16 @@ def _of_figures(
 ) -> ListedEnrolment:
     """By the rules of Enrolment.completed, shown_progress and Enrolled."""
     status, completed, required, completed_on, version, last_accessed_on, time_spent = shown
-    moved = row.has_moved
+    *_, own_completed_on, own_version, own_last, moved_to, _, granted_on = row
+    moved = moved_to is not None and row.has_moved
     if moved:
         status, completed, required, time_spent = Status.NOT_STARTED, 0, len(tree.required(tree.root)), 0
-    if row.granted_on is not None and not moved:
-        completed_on, version = row.granted_on, None
-    elif row.completed_on is not None:
-        completed_on, version = row.completed_on, row.completed_version
+    if granted_on is not None and not moved:
+        completed_on, version = granted_on, None
+    elif own_completed_on is not None:
+        completed_on, version = own_completed_on, own_version
     if last_accessed_on is None:
-        last_accessed_on = row.last_accessed_on
+        last_accessed_on = own_last
     figures = status, completed, required, completed_on, version, last_accessed_on, time_spent
     return _listed_enrolment(user_id, row, figures, content, context)
 
@@ -149,12 +150,29 @@ def _listed_enrolment(
 ) -> ListedEnrolment:
     """``figures``: what is shown, in the order of NarrowFigures."""
     status, completed, required, completed_on, version, last_accessed_on, time_spent = figures
-    return ListedEnrolment._make(
+    collection_id, context_id, active, enrolled_on, unenrolled_on, reenrolled_on, *_, to, moved_from, _ = row
+    return tuple.__new__(  # does not count the values again, as `_make` does
+        ListedEnrolment,
         (
-            *(user_id, row.collection_id, row.context_id, bool(row.active)),
-            *(row.enrolled_on, row.reenrolled_on, row.unenrolled_on),
-            *(status, completed, required, percentage(completed, required), completed_on, version),
-            *(last_accessed_on, time_spent, row.moved_to if row.has_moved else None, row.moved_from),
-            *(collection, context, row),
-        )
+            user_id,
+            collection_id,
+            context_id,
+            bool(active),
+            enrolled_on,
+            reenrolled_on,
+            unenrolled_on,
+            status,
+            completed,
+            required,
+            percentage(completed, required),
+            completed_on,
+            version,
+            last_accessed_on,
+            time_spent,
+            None if to is None or active else to,
+            moved_from,
+            collection,
+            context,
+            row,
+        ),
     )

@@ -117,7 +117,7 @@ class ContextType(Enum):
 
 def aggregate_context(context_type: ContextType, context_id: str) -> str:
     """Returns the context as aggregate rows write it, such as ``cb:<batchId>``."""
-    return f"{context_type.value}:{context_id}"
+    return f"{context_type._value_}:{context_id}"  # the value itself: lists ask for hundreds
 
 
 def parse_aggregate_context(value: str) -> tuple[ContextType, str]:

@@ -202,6 +202,10 @@ class Cql:
                 row[name] = code(value)
         return row
 
+    def is_plain(self, columns: tuple[str, ...]) -> bool:
+        """Whether the driver gives the values of all these columns as they are."""
+        return not self._coded(columns)
+
     def decode_key(self, raw: Sequence[Any], width: int) -> Key:
         """The first ``width`` key columns. ``raw`` begins with these."""
         key = tuple(raw[:width])

@@ -187,12 +187,13 @@ class CassandraRows:
     async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:
         cql = self._cql(table)
         distinct = list(dict.fromkeys(check_keys(table, table.partition, keys)))
-        text = partial(cql.select, (*table.partition, *table.statics), distinct=True)
+        names = tuple(table.statics)
+        text = partial(cql.select, (*table.partition, *names), distinct=True)
         width = len(table.partition)
-        return {
-            cql.decode_key(raw, width): cql.decode(table.statics, raw[width:])
-            for raw in await self._reads.together(table, distinct, text)
-        }
+        raws = await self._reads.together(table, distinct, text)
+        if cql.is_plain((*table.partition, *names)):  # as of the hundreds of places of a list
+            return {tuple(raw[:width]): dict(zip(names, raw[width:], strict=True)) for raw in raws}
+        return {cql.decode_key(raw, width): cql.decode(names, raw[width:]) for raw in raws}
 
     # --- writing
 

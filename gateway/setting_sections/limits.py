@@ -96,7 +96,7 @@ class LimitSettings(BaseModel):
     document_cache: int = Field(
         default=33_554_432,
         ge=0,
-        description="Bytes that documents may take that a process knows again, parsed and checked; each has some 80 KB",
+        description="Bytes that documents may take that a process knows again, parsed and checked; each has some 150 KB",
     )
     budget_partitions: int = Field(
         default=20_000, gt=0, description="Partitions of `rows` that one request may cost"

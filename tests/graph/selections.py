@@ -6,12 +6,13 @@ from random import Random
 from typing import Any
 
 import orjson
-from graphql import GraphQLSchema, parse, validate
+from graphql import DocumentNode, GraphQLSchema, parse, validate
 from graphql.execution import execute
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
+from graph.kept_readers import Readers
 from graph.projection import ProjectingExecutor
 from tests.conftest import examples, is_thorough
 
@@ -62,13 +63,14 @@ async def assert_alike(
     """Answers DOCUMENTS documents in each of WORLDS worlds, with both executors."""
     worlds = [world(random) for _ in range(WORLDS)]
     for _ in range(DOCUMENTS):
-        text, yes = document(random), random.random() < 0.5
+        text = document(random)
         asked = parse(text)
         if validate(schema, asked):  # such as two fields under one name
             continue
+        compiling = executor_that_keeps(asked)
 
         async def answered(
-            root: Any, executor: Any, asked: Any = asked, yes: bool = yes
+            root: Any, executor: Any, yes: bool, asked: Any = asked
         ) -> tuple[bytes, list[str]]:
             result: Any = execute(
                 schema, asked, root, context, variable_values={"yes": yes}, executor_class=executor
@@ -78,9 +80,22 @@ async def assert_alike(
             return orjson.dumps(result.data), sorted(repr(error.formatted) for error in result.errors or ())
 
         for compiled, plain in worlds:
-            assert await answered(compiled, ProjectingExecutor) == await answered(
-                plain, StrawberryGraphQLCoreExecutionContext
+            yes = random.random() < 0.5
+            assert await answered(compiled, compiling, yes) == await answered(
+                plain, StrawberryGraphQLCoreExecutionContext, yes
             ), text
+
+
+def executor_that_keeps(document: DocumentNode) -> type[ProjectingExecutor]:
+    """One that keeps what it compiles of the document from request to request, as a process that serves does."""
+    readers = Readers(document, most=100)
+
+    class Keeping(ProjectingExecutor):
+        @classmethod
+        def readers_of(cls, document: DocumentNode) -> Readers | None:
+            return readers
+
+    return Keeping
 
 
 def with_typename(random: Random, fields: Iterable[str]) -> Iterable[str]:

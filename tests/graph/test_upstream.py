@@ -31,9 +31,9 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from graph.fields import field
 from graph.planned import Planned, PlansTold
+from graph.reads import Show
 from graph.upstream import (
     Executor,
-    Read,
     Selected,
     attribute_of,
     classes_of,
@@ -108,7 +108,7 @@ class Watching(Executor):
     below_leaf: Any = None
     arguments_of_times: Any = None
 
-    def reader(self, parent: GraphQLObjectType, selected: Selected) -> Read | None:
+    def reader(self, parent: GraphQLObjectType, selected: Selected) -> Show | None:
         name = selected[0].node.name.value
         Watching.asked.append(f"{parent.name}.{name}")
         field = parent.fields[name]
@@ -117,7 +117,7 @@ class Watching(Executor):
             Watching.below_leaf = list(self.below(of, selected) or ())
         if name == "times":
             Watching.arguments_of_times = self.arguments(field, selected[0])
-        return (lambda _source: "read") if name == "plain" else None
+        return (lambda _source, _caller: "read") if name == "plain" else None
 
 
 SCHEMA = strawberry.Schema(Query, execution_context_class=Watching, extensions=[PlansTold])

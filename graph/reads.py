@@ -1,0 +1,23 @@
+"""What compiled code is given, and what it gives (graph/projection.py)."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from resolvers.nouns import Bill
+
+
+class Caller(NamedTuple):
+    """Whose request is answered, for what is compiled for the requests of all: the session, and the bill."""
+
+    session: Any
+    bill: Bill
+
+
+Read = Callable[[Any], Any]
+"""From an object to what a field of it answers."""
+Show = Callable[[Any, Caller], Any]
+"""From an object or a value to what stands for it in the answer."""
+
+
+class NotPlain(Exception):
+    """A value that is not plainly of its type, or a resolver that refused: only the executor can tell that at its path."""
