@@ -24,7 +24,7 @@ from stores.tables import (
     LEARNERS,
     VIEWS,
 )
-from stores.topics import TRIGGERS
+from stores.topics import ASSESSMENTS, TRIGGERS
 
 TRIGGER = b'{"kind":"view","userId":"learner-000","collectionId":"course","contextId":"batch"}'
 Partition = tuple[str, str]
@@ -36,6 +36,7 @@ class Floor(Protocol):
     async def start(self, row: dict[str, Any]) -> None: ...
     async def end(self, key: Key, values: dict[str, Any]) -> None: ...
     async def send(self, user: str) -> None: ...
+    async def submit(self, user: str, attempt: bytes) -> None: ...
     async def view(self, key: Key) -> None: ...
     async def enrolments(self, user: str, collections: Sequence[str]) -> None: ...
     async def statuses(self, partition: Partition) -> None: ...
@@ -55,6 +56,9 @@ class EmbeddedFloor:
 
     async def send(self, user: str) -> None:
         await self._events.send(TRIGGERS.name, Message(user, TRIGGER))
+
+    async def submit(self, user: str, attempt: bytes) -> None:
+        await self._events.send(ASSESSMENTS.name, Message(user, attempt))
 
     async def view(self, key: Key) -> None:
         await self._rows.get(VIEWS, key)
@@ -95,6 +99,7 @@ class RealFloor:
     driver: Driver
     producer: Any
     topic: str
+    attempts: str
 
     async def start(self, row: dict[str, Any]) -> None:
         await self.driver.run("start", list(row.values()))
@@ -104,6 +109,9 @@ class RealFloor:
 
     async def send(self, user: str) -> None:
         await self.producer.send_and_wait(self.topic, TRIGGER, key=user.encode())
+
+    async def submit(self, user: str, attempt: bytes) -> None:
+        await self.producer.send_and_wait(self.attempts, attempt, key=user.encode())
 
     async def view(self, key: Key) -> None:
         await self.driver.run("view", key)
@@ -296,7 +304,7 @@ async def real_floor(
         "statuses": f"SELECT * FROM {VIEWS.name} WHERE userid = ? AND scope = ?",
     }
     async with _driver(cassandra, texts) as driver, _producer(kafka) as producer:
-        yield RealFloor(driver, producer, f"{prefix}.{TRIGGERS.name}")
+        yield RealFloor(driver, producer, f"{prefix}.{TRIGGERS.name}", f"{prefix}.{ASSESSMENTS.name}")
 
 
 @asynccontextmanager

@@ -213,7 +213,11 @@ class GraphQLEndpoint(GraphQL[Session, None]):
             text = data.query = await text_of(asked, kwargs["context"], self._schema, trust=trust)
             if asked.text is None:
                 note_document(text)
-            result = await while_connected(request.receive, self.execute_single(request, *args, **kwargs))
+            executing = self.execute_single(request, *args, **kwargs)
+            if text is not None and self._schema.is_command(text, data.operation_name):
+                result = await executing  # there is nothing to cancel
+            else:
+                result = await while_connected(request.receive, executing)
         request.state.max_age = 0
         if request.method == "GET" and data.query and not result.errors:
             known = self._schema.known(data.query)

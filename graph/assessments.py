@@ -86,6 +86,7 @@ class AssessmentMutations:
     @mutation(
         description="Takes the answers of an attempt. Once it is acknowledged it is not lost; scores follow in seconds.",
         access=Access.CALLER,
+        compiled=True,
     )
     async def submit_assessment(
         self,

@@ -1,8 +1,8 @@
 """Mutations that are compiled once a document: from the variables straight to the command's input, and from its payload to the
 answer. graphql-core and Strawberry take three times as long for that as such a command itself.
 
-Compiled is an operation with one field that says it may be (``mutation(..., compiled=True)``), whose input has no lists, and
-whose payload is answered by what graph/projection.py compiles. Everything else goes the libraries' way; so does a request whose
+Compiled is an operation with one field that says it may be (``mutation(..., compiled=True)``), whose input has no lists of objects
+or of lists, and whose payload is answered by what graph/projection.py compiles. Everything else goes the libraries' way; so does a request whose
 variables are not plainly of their types, since only the libraries tell what is wrong with them.
 """
 
@@ -26,6 +26,7 @@ from graphql import (
     GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInt,
+    GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLScalarType,
@@ -59,6 +60,8 @@ Given = Callable[[Variables], Any]
 """From a request's variables to what they say; NotPlain where only the libraries can tell that."""
 _LEFT_OUT = object()
 """What a variable says that is not given."""
+MOST_LISTED = 1_000
+"""Members of a list; more are counted by the libraries' way (graph/variables.py)."""
 _answered: ContextVar[Mapping[str, Any]] = ContextVar("answered", default={})  # noqa: B039 - it is never changed
 """Payloads of commands that have run already, by the field's name in the schema."""
 
@@ -119,6 +122,11 @@ def answered(payloads: Mapping[str, Any]) -> Iterator[None]:
         yield
     finally:
         _answered.reset(token)
+
+
+def has_begun() -> bool:
+    """Whether the command of this request has run already: then the request was priced."""
+    return bool(_answered.get())
 
 
 def answer_once(schema: GraphQLSchema) -> None:
@@ -294,7 +302,26 @@ def _from_json(of: Any) -> Callable[[Any], Any]:
         return _whole
     if isinstance(of, GraphQLScalarType | GraphQLEnumType):
         return _coerced(of)
+    if isinstance(of, GraphQLList):
+        return _list_from_json(of.of_type)
     raise _NotCompiled
+
+
+def _list_from_json(of: Any) -> Callable[[Any], Any]:
+    may_be_null, member = (
+        not isinstance(of, GraphQLNonNull),
+        of if not isinstance(of, GraphQLNonNull) else of.of_type,
+    )
+    if not isinstance(member, GraphQLScalarType | GraphQLEnumType):
+        raise _NotCompiled
+    made = _from_json(member)
+
+    def members(value: Any) -> Any:
+        if value.__class__ is not list or len(value) > MOST_LISTED or (None in value and not may_be_null):
+            raise NotPlain
+        return [None if one is None else made(one) for one in value]
+
+    return members
 
 
 def _object_from_json(of: GraphQLInputObjectType) -> Callable[[Any], Any]:

@@ -360,6 +360,15 @@ def _different(members: Sequence[Any]) -> int:
 
 def _members_within(value: Any) -> int:
     """Members of all lists in a value, those within lists too."""
-    if isinstance(value, dict):
-        return sum(map(_members_within, value.values()))
-    return sum(1 + _members_within(member) for member in value) if isinstance(value, list | tuple) else 0
+    count, within = 0, [value]
+    for one in within:  # it grows on the way
+        if isinstance(one, dict):
+            within += [inner for inner in one.values() if isinstance(inner, _HOLDERS)]
+        elif isinstance(one, _HOLDERS):
+            count += len(one)
+            within += [inner for inner in one if isinstance(inner, _HOLDERS)]
+    return count
+
+
+_HOLDERS = (dict, list, tuple)
+"""What JSON may have members in."""

@@ -22,7 +22,7 @@ from graphql import (
 )
 from strawberry.extensions import SchemaExtension
 
-from graph.compiled_mutations import CompiledMutation, compiled
+from graph.compiled_mutations import CompiledMutation, compiled, has_begun
 from graph.costs import Cost, costs_of
 from graph.introspection import Questions, TooMany
 from graph.kept_readers import Readers
@@ -217,7 +217,8 @@ class KnownDocuments(SchemaExtension):
     def on_parse(self) -> Iterator[None]:
         context = self.execution_context
         self._known = self._documents.known(core_schema(context.schema), context.query or "")
-        self._documents.let_through.update(self._known.over)
+        if not has_begun():
+            self._documents.let_through.update(self._known.over)
         context.graphql_document = self._known.document
         yield
 
@@ -245,6 +246,8 @@ class KnownDocuments(SchemaExtension):
 
     def _refusals(self, known: Known) -> list[GraphQLError]:
         """Why the operation may not be executed with these variables; nothing where it may."""
+        if has_begun():
+            return []
         context = self.execution_context
         operation = get_operation_ast(known.document, context.operation_name)
         if operation is None:

@@ -20,7 +20,7 @@ from graph.assessments import AssessmentMutations
 from graph.attempts import Attempt
 from graph.collection_search import CollectionSearchQueries
 from graph.collections import Collection, CollectionQueries
-from graph.compiled_mutations import answer_once, answered
+from graph.compiled_mutations import CompiledMutation, answer_once, answered
 from graph.contents import ContentQueries
 from graph.contexts import ContextMutations, ContextQueries
 from graph.documents import Documents, Known, KnownDocuments
@@ -199,7 +199,7 @@ class CohortSchema(strawberry.Schema):
         known = self.documents.kept(query)
         if known is None:
             return {}
-        mutation = known.mutation(name, partial(self._reader, known.document))
+        mutation = self._mutation(known, name)
         variables = variable_values or {}
         given = None if mutation is None else mutation.given(variables)
         if mutation is None or given is None:
@@ -212,6 +212,14 @@ class CohortSchema(strawberry.Schema):
             return PreExecutionError(None, [refused], {})
         with execution_of(mutation.operation):
             return await mutation.execute(session, given)
+
+    def is_command(self, text: str, operation_name: str | None) -> bool:
+        """Whether it is known that the operation runs one command alone, which is finished even if its caller leaves."""
+        known = self.documents.kept(text)
+        return known is not None and self._mutation(known, operation_name) is not None
+
+    def _mutation(self, known: Known, operation_name: str | None) -> CompiledMutation | None:
+        return known.mutation(operation_name, partial(self._reader, known.document))
 
     def _reader(self, document: DocumentNode, of: Any, selected: Any) -> Read | None:
         """What reads values of a type by what a document selects of them, for any request."""

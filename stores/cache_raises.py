@@ -6,10 +6,12 @@ than for the server.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from contextvars import Context
 from typing import NamedTuple
 
+from stores.deadline import in_time, remaining
 from stores.futures import looked_at
 
 MOST_PARTS = 4_096
@@ -50,10 +52,17 @@ class HashChange(NamedTuple):
     ttl: int
     drop: Sequence[str]
 
-    def arguments(self) -> list[bytes | str | int]:
+    def arguments(self) -> list[bytes]:
         """Those of RAISE_FIELDS."""
-        raised = (part for field in self.fields.items() for part in field)
-        return [self.ttl, len(self.drop), len(self.fields), *self.drop, *raised]
+        told = [b"%d" % self.ttl, b"%d" % len(self.drop), b"%d" % len(self.fields)]
+        told += [name.encode() for name in self.drop]
+        for name, value in self.fields.items():
+            told += name.encode(), value
+        return told
+
+
+_Waiting = list[tuple[HashChange | None, "asyncio.Future[None]"]]
+"""Changes with what is done once they were sent; None for whoever waits for those before it."""
 
 
 class SharedCalls:
@@ -61,11 +70,24 @@ class SharedCalls:
 
     def __init__(self, send: Callable[[list[HashChange]], Awaitable[None]]) -> None:
         self._send = send
-        self._waiting: list[tuple[HashChange, asyncio.Future[None]]] = []
+        self._waiting: _Waiting = []
+        self._under_way: _Waiting = []
         self._sending: asyncio.Task[None] | None = None
 
     def add(self, change: HashChange) -> "asyncio.Future[None]":
         """Returns what is done once the change was sent, in the order of these calls. Whoever leaves it takes nothing back."""
+        return self._added(change)
+
+    async def passed(self, keys: Collection[str]) -> None:
+        """Returns once every change of these keys that was asked for before was sent, or failed: also one whose caller has left.
+        DeadlineExceeded if it takes longer."""
+        asked = {change.key for change, _ in (*self._under_way, *self._waiting) if change is not None}
+        if not asked.isdisjoint(keys):
+            with suppress(Exception):  # told to those whose changes they are
+                await in_time(self._added(None))
+            remaining(0)
+
+    def _added(self, change: HashChange | None) -> "asyncio.Future[None]":
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.add_done_callback(looked_at)  # whoever asked may have left
         self._waiting.append((change, done))
@@ -80,25 +102,26 @@ class SharedCalls:
             await self._sending
 
     async def _send_all(self) -> None:
-        together: list[tuple[HashChange, asyncio.Future[None]]] = []
         try:
             while self._waiting:
-                together = self._taken()
+                together = self._under_way = self._taken()
+                changes = [change for change, _ in together if change is not None]
                 try:
-                    await self._send([change for change, _ in together])
+                    if changes:
+                        await self._send(changes)
                 except Exception as error:  # noqa: BLE001 - told to those who wait for it
                     _tell(together, error)
                 _tell(together)
         finally:
             self._sending = None
-            _tell([*together, *self._waiting])
-            self._waiting.clear()
+            _tell([*self._under_way, *self._waiting])
+            self._under_way, self._waiting = [], []
 
-    def _taken(self) -> list[tuple[HashChange, "asyncio.Future[None]"]]:
+    def _taken(self) -> _Waiting:
         """Takes those that the next call sends."""
         count = parts = 0
         for change, _ in self._waiting:
-            parts += len(change.fields) + len(change.drop)
+            parts += 0 if change is None else len(change.fields) + len(change.drop)
             if count and parts > MOST_PARTS:
                 break
             count += 1
@@ -106,7 +129,7 @@ class SharedCalls:
         return taken
 
 
-def _tell(sent: list[tuple[HashChange, "asyncio.Future[None]"]], error: Exception | None = None) -> None:
+def _tell(sent: _Waiting, error: Exception | None = None) -> None:
     for _, done in sent:
         if done.done():
             continue

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError, ResponseError
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from stores.cache import Cache, Spending
 from stores.cache_raises import RAISE_FIELDS, HashChange, SharedCalls
+from stores.cache_scripts import HeldScript
 from stores.certificates import OPTIONS as CERTIFICATES
 from stores.certificates import Certificates, ClientContext
 from stores.deadline import in_time, remaining
@@ -88,7 +89,7 @@ class ServerCache:
         self._timeout = timeout
         self._doubtful: set[str] = set()
         self._recovery: asyncio.Task[None] | None = None
-        self._raise_fields = self._client.register_script(RAISE_FIELDS)
+        self._raise_fields = HeldScript(pool, RAISE_FIELDS).run
         self._raises = SharedCalls(self._send_raises)
         self._claim = self._client.register_script(CLAIM)
         self._release = self._client.register_script(RELEASE)
@@ -141,7 +142,7 @@ class ServerCache:
         arguments = [part for change in changes for part in change.arguments()]
         await self._change(
             "cache raise",
-            lambda: self._raise_fields(keys=[*map(self._key, keys)], args=arguments),
+            lambda: self._raise_fields(keys=[self._key(key).encode() for key in keys], args=arguments),
             *keys,
             counted=True,
         )
@@ -156,10 +157,17 @@ class ServerCache:
                     pipeline.hdel(self._key(key), field)
                 await pipeline.execute()
 
+        await self._past_raises(keys)
         await self._change("cache drop", ask, *keys)
+
+    async def _past_raises(self, keys: Sequence[str]) -> None:
+        """Waits until what was raised there before is sent: it must not come behind what takes it away."""
+        with suppress(DeadlineExceeded):
+            await self._raises.passed(keys)
 
     async def delete(self, *keys: str) -> None:
         if keys:
+            await self._past_raises(keys)
             await self._change("cache delete", lambda: self._client.unlink(*map(self._key, keys)), *keys)
 
     async def claim(self, key: str, token: str, ttl: float) -> bool:

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from graphql import GraphQLError
 
+import resolvers.assessments
 import resolvers.views
 from graph.compiled_mutations import CompiledMutation
 from graph.schema import CohortSchema, schema
 from loaders.session import Session
+from resolvers.assessments import AssessmentCall
 from resolvers.nouns import Acknowledged, Status, View, ViewKey
-from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
+from rules.assessments import Submission
+from rules.errors import DeadlineExceeded, InvalidInput, RateLimited, StoreUnavailable
 from rules.origins import Origin, OriginKind
 from tests.conftest import Instance
 from tests.graph.conftest import RECORD, ask, record
@@ -23,6 +26,7 @@ KINDS = {
     "StartViewInput": "startView",
     "UpdateViewInput": "updateView",
     "EndViewInput": "endView",
+    "SubmitAssessmentInput": "submitAssessment",
 }
 COMMON = {
     "contentId": "String!",
@@ -44,11 +48,14 @@ FIELDS = {
         "progress": "Int",
         "status": "Status",
     },
+    "SubmitAssessmentInput": {name: of for name, of in COMMON.items() if name != "at"}
+    | {"attemptId": "String", "attemptedOn": "DateTime", "events": "[JSON!]!"},
 }
 VALUES: dict[str, list[Any]] = {
     "String": ["a", "b", "ü", "", "bad", "fault", "late", "none", "away"],
     "DateTime": ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.123456+05:30"],
     "JSON": [{"page": 3}, [1, None], "text", 4, 1.5, True, {}],
+    "[JSON!]": [[{"page": 3}], [[1, None], "text"], [], [4, 1.5, True], [None], [{}] * 1_001],
     "Int": [0, 7, -1, 2**31 - 1],
     "Status": ["COMPLETED", "IN_PROGRESS"],
 }
@@ -57,6 +64,7 @@ LITERALS: dict[str, list[str]] = {
     "String": ['"a"', '"bad"', "null", '""', '"""b"""'],
     "DateTime": ['"2026-01-31T12:00:00Z"', "null", '"2026"'],
     "JSON": ["{page: 3}", "[1]", "5", '"text"', "null"],
+    "[JSON!]": ["[{page: 3}]", "[]", "5", "[null]"],
     "Int": ["0", "30", "null"],
     "Status": ["COMPLETED", "null"],
 }
@@ -107,7 +115,9 @@ class Documents:
             given = f"{{{', '.join(parts)}}}"
         head = f"({', '.join(definitions)})" if definitions else ""
         alias = random.choice(["", "", "done: "])
-        document = f"mutation Do{head} {{ {alias}{KINDS[kind]}(input: {given}) {{ {self._selection()} }} }}"
+        document = (
+            f"mutation Do{head} {{ {alias}{KINDS[kind]}(input: {given}) {{ {self._selection(kind)} }} }}"
+        )
         if "...Part" in document:
             document += " fragment Part on View { progress state: status }"
         return document, variables
@@ -124,15 +134,18 @@ class Documents:
         if random.random() < 0.05:
             given["other"] = 1
         if random.random() < 0.05:
-            given.pop("contentId")
+            given.pop(random.choice(["contentId", *given]), None)
         return given
 
     def _value(self, kind: str) -> Any:
         random = self._random
         return random.choice(WRONG) if random.random() < 0.08 else random.choice(VALUES[kind])
 
-    def _selection(self) -> str:
+    def _selection(self, kind: str) -> str:
         random = self._random
+        if kind == "SubmitAssessmentInput":
+            shown = ["attemptId", "attemptedOn", "errors { code message field }", "__typename"]
+            return " ".join(random.sample(shown, 3))
         fields = random.sample(PLAIN, random.randint(1, 4))
         if random.random() < 0.1:
             fields.append(random.choice(OTHERS))
@@ -147,8 +160,8 @@ class Documents:
         )
 
 
-async def echoed(_session: Session, call: Any, *changes: Any) -> Acknowledged:
-    """What the command was called with, as the token; errors by the content's name."""
+async def echoed(_session: Session, call: Any, *changes: Any) -> Any:
+    """What the command was called with, as the token or the attempt's id; errors by the content's name."""
     match call.content_id:
         case "bad":
             raise InvalidInput("this is bad", field="contentId")
@@ -159,8 +172,10 @@ async def echoed(_session: Session, call: Any, *changes: Any) -> Acknowledged:
         case "away":
             raise StoreUnavailable("the rows are away", detail="not told")
         case "none":
-            return None  # type: ignore[return-value]
+            return None
     key = ViewKey(call.user_id or "ann", call.collection_id or "", call.context_id or "", call.content_id)
+    if isinstance(call, AssessmentCall):
+        return Submission(key, repr(call), call.attempted_on or AT, ())
     origin = Origin(OriginKind.CARRIED, ("there", "then"))
     view = View(key, Status.COMPLETED, 100, 3, AT, AT, AT, None, {"a": [1]}, origin=origin)
     return Acknowledged(view, repr((call, changes)))
@@ -180,6 +195,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     monkeypatch.setattr(CompiledMutation, "given", given)
     for name in ("start_view", "update_view", "end_view"):
         monkeypatch.setattr(resolvers.views, name, echoed)
+    monkeypatch.setattr(resolvers.assessments, "submit_assessment", echoed)
     return taken
 
 
@@ -201,10 +217,10 @@ async def test_what_is_compiled_answers_as_the_libraries_do(
     published: Instance, commands: list[bool], monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     documents = Documents(Random(seed))
-    asked = [documents.one() for _ in range(700)]
+    asked = [documents.one() for _ in range(900)]
     session = published.session("ann")
     mine = [await told(session, *one) for one in asked]
-    assert sum(commands) > len(asked) / 3
+    assert sum(commands) > len(asked) / 4
     assert len(commands) - sum(commands) > 20
 
     async def nothing(*_: Any, **__: Any) -> dict[str, Any]:
@@ -232,6 +248,35 @@ async def test_a_payload_that_is_not_plain_is_completed_by_the_executor_and_its_
     answer = await ask(published.session("ann"), document)
     assert "Int cannot represent" in answer["errors"][0]["message"], answer
     assert len(calls) == 1
+
+
+async def test_a_command_that_has_run_is_priced_once_whatever_its_payload_is(
+    published: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has spent everything meanwhile is not told that a command which has run was refused."""
+
+    async def odd(session: Session, call: Any) -> Acknowledged:
+        done: Acknowledged = await echoed(session, call)
+        object.__setattr__(done.view, "progress", 2**40)
+        return done
+
+    monkeypatch.setattr(resolvers.views, "start_view", odd)
+    document = 'mutation { startView(input: {contentId: "a"}) { view { progress } } }'
+    known = schema.known(document)
+    monkeypatch.setattr(known, "over", ["most_tokens"])
+    session, taken = published.session("ann"), list[int]()
+
+    def take(points: int) -> None:
+        if taken:
+            raise RateLimited("spent", limit="rate_points", most=1, retry_after=1)
+        taken.append(points)
+
+    session.bill.take = take
+    before = schema.documents.let_through["most_tokens"]
+    answer = await ask(session, document)
+    assert "Int cannot represent" in answer["errors"][0]["message"], answer
+    assert len(taken) == 1
+    assert schema.documents.let_through["most_tokens"] == before + 1
 
 
 async def test_an_operation_name_that_a_document_does_not_have_leaves_nothing_behind(

@@ -12,8 +12,10 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis.exceptions import RedisError
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from stores.cache import Cache, Spending
@@ -123,6 +125,44 @@ async def test_dropped_fields_are_gone_and_the_others_stay(cache: Cache) -> None
     await cache.raise_fields("h", {}, 60)
     await cache.raise_fields("none", {}, 60, drop=["a"])
     assert await cache.hashes(["h", "none"]) == [{"b": b"2"}, {}]
+
+
+async def test_what_is_raised_by_who_leaves_never_comes_behind_a_deletion(cache: Cache) -> None:
+    first = asyncio.ensure_future(cache.raise_fields("other", {"a": b"1"}, 60))
+    await asyncio.sleep(0)
+    left = asyncio.ensure_future(cache.raise_fields("hash", {"a": b"1", "whole": b"1"}, 60))
+    await asyncio.sleep(0)
+    left.cancel()
+    await cache.delete("hash")
+    await cache.raise_fields("other", {"b": b"1"}, 60)  # behind all that was asked for
+    await first
+    assert await cache.hashes(["hash", "other"]) == [{}, {"a": b"1", "b": b"1"}]
+
+
+async def test_changes_go_on_when_the_server_forgets_the_script_or_closes_the_connection(
+    cache: ServerCache,
+) -> None:
+    """As one that was started anew, or that closes what is idle. None of it counts as a failure."""
+    await cache.raise_fields("hash", {"a": b"1"}, 60)
+    if isinstance(cache, EmbeddedCache):  # this test's alone
+        await cache._client.script_flush()
+    await cache.raise_fields("hash", {"b": b"1"}, 60)
+    held = cache._raise_fields.__self__._connection  # type: ignore[attr-defined]
+    await held.send_packed_command(b"*1\r\n$4\r\nQUIT\r\n")
+    await held.read_response()
+    async with asyncio.timeout(10):
+        while not await _is_closed(held):
+            await asyncio.sleep(0.01)
+    await cache.raise_fields("hash", {"c": b"1"}, 60)
+    assert await cache.hashes(["hash"]) == [{"a": b"1", "b": b"1", "c": b"1"}]
+    assert cache.failures == 0
+
+
+async def _is_closed(connection: Any) -> bool:
+    try:
+        return bool(await connection.can_read())
+    except (OSError, RedisError):
+        return True
 
 
 async def test_one_of_many_gets_the_claim_and_the_next_one_after_its_release(cache: Cache) -> None:

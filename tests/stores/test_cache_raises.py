@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from rules.errors import DeadlineExceeded
 from stores import cache_raises
 from stores.cache_raises import HashChange, SharedCalls
+from stores.deadline import deadline
 
 
 def change(key: str, fields: int = 1) -> HashChange:
@@ -90,3 +92,35 @@ async def test_it_goes_on_after_its_task_was_cancelled() -> None:
     async with asyncio.timeout(5):
         await shared.add(change("b"))
     assert "b" in server.calls[-1]
+
+
+async def test_whoever_takes_a_key_away_comes_behind_all_that_was_raised_there_before() -> None:
+    """Also by who has left: what an erasure forgets must not come back."""
+    server = Server(2)
+    shared = SharedCalls(server.take)
+    first = shared.add(change("a"))
+    await asyncio.sleep(0)
+    shared.add(change("b")).cancel()
+    assert await asyncio.gather(shared.passed(["c"])) == [None]  # nothing was asked for there
+    behind = asyncio.ensure_future(shared.passed(["b"]))
+    after_first = asyncio.ensure_future(shared.passed(["a"]))
+    await asyncio.sleep(0)
+    assert not behind.done()
+    assert not after_first.done()
+    server.gate.set()
+    await first
+    await asyncio.gather(behind, after_first)  # the second call failed, which is another's affair
+    await shared.settled()
+    assert server.calls == [["a"], ["b"]]
+
+
+async def test_who_waits_for_others_waits_no_longer_than_its_time() -> None:
+    server = Server()
+    shared = SharedCalls(server.take)
+    first = shared.add(change("a"))
+    await asyncio.sleep(0)
+    with deadline(0.01), pytest.raises(DeadlineExceeded):
+        await shared.passed(["a"])
+    server.gate.set()
+    await first
+    await shared.settled()

@@ -1,7 +1,8 @@
 """What REST calls cost: by kind, or as their endpoint declares it, with the lists in their request."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from pydantic import BaseModel
 
@@ -38,15 +39,34 @@ _SHOWN = "fields"
 
 def _items(value: object) -> Iterator[object]:
     """Gives the members of all lists, as they can be compared; what no model describes is one of its own."""
-    match value:
-        case BaseModel():
-            for field in type(value).model_fields.keys() - {_SHOWN}:
-                yield from _items(getattr(value, field))
-        case Mapping():
-            for inner in value.values():
+    if isinstance(value, BaseModel):
+        for field, inner in value.__dict__.items():
+            if field != _SHOWN and _has_members(type(inner)):
                 yield from _items(inner)
-        case list() | tuple():
-            for member in value:
-                # What no model describes may be lists within lists, each of which would be printed with all below it.
-                yield id(member) if isinstance(member, Mapping | list | tuple) else repr(member)
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            if _has_members(type(inner)):
+                yield from _items(inner)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            yield _compared(member)
+            if _has_members(type(member)):
                 yield from _items(member)
+
+
+@cache
+def _has_members(kind: type) -> bool:
+    """Whether there may be lists in values of this type."""
+    return issubclass(kind, BaseModel | Mapping | list | tuple)
+
+
+def _compared(member: object) -> Hashable:
+    # What no model describes may be lists within lists, each of which would be printed with all below it.
+    if isinstance(member, Mapping | list | tuple):
+        return id(member)
+    told = (type(member), *member.__dict__.values()) if isinstance(member, BaseModel) else repr(member)
+    try:
+        hash(told)
+    except TypeError:  # it has lists or mappings
+        return repr(member)
+    return told
