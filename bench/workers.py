@@ -1,7 +1,8 @@
-"""The aggregation workers: ``python -m bench workers [real|embedded] [shapes|processes]``.
+"""The aggregation workers: ``python -m bench workers [real|embedded] [shapes|history|processes]``.
 
-Shapes: triggers a second of the CPU of one worker's process, and by the clock, for histories of different length: the cost is to follow the
-collection, not them. Processes: the same triggers taken by one process and by two, each with its own CPU.
+Shapes: triggers a second of the CPU of one worker's process, and by the clock. History: what a trigger costs of learners who have done
+little else, and of those who have a long past: it is to follow the collection alone. Processes: the same triggers taken by one process and
+by two, each with its own CPU, and by the clock from the first turn to the last one's end.
 """
 
 import asyncio
@@ -11,8 +12,8 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from gateway.gc_tuning import collect_rarely
 from ingest.workers.worker import Worker
 from loaders.session import Shared
 from loaders.views import row_key, view_values
+from rules.aggregates import COLLECTION_TYPE
 from rules.errors import StoreUnavailable
 from rules.identifiers import ViewKey
 from rules.progress import Status
@@ -34,7 +36,7 @@ from rules.views import View
 from stores.backoff import patiently
 from stores.events import Consumer, Message
 from stores.rows import Write
-from stores.tables import ATTEMPTS, LEARNER_SCOPES, VIEWS
+from stores.tables import AGGREGATES, ATTEMPTS, ENROLMENTS, LEARNER_SCOPES, VIEWS
 from stores.topics import TRIGGERS
 from tests.conftest import Instance, embedded_urls, instance_of, real_urls
 
@@ -44,12 +46,17 @@ FILLED = 100
 """Learners whose rows are written together before anything is measured."""
 SHARED = 1_200
 """Learners whose triggers one process or two take, each with all LEAVES viewed."""
+LIVED, PAST = 60, 20
+"""Learners with a history; views and attempts of each of its collections."""
+HISTORIES, ROUNDS = (0, 1, 10), 5
+"""How many times such a past; how often a trigger is measured, of which the least counts."""
 
 
 @dataclass(frozen=True)
 class Shape:
     """``views`` of each learner, ``attempts`` at each of these contents, ``triggers`` of each in a row. ``again``: the figures are
-    stored already, and one more leaf is viewed."""
+    stored already, and one more leaf is viewed. ``history``: of each, how many times there is what ``past_writes`` gives, and how often
+    their figures were computed and written before."""
 
     learners: int
     views: int
@@ -57,11 +64,12 @@ class Shape:
     kind: TriggerKind = TriggerKind.VIEW
     attempts: int = 0
     again: bool = False
+    history: int = 0
 
     @property
     def users(self) -> list[str]:
         return [
-            f"{self.kind.value}-{self.views}-{self.triggers}-{self.attempts}-{n:05d}"
+            f"{self.kind.value}-{self.views}-{self.triggers}-{self.attempts}-{self.history}-{n:05d}"
             for n in range(self.learners)
         ]
 
@@ -83,9 +91,16 @@ SHAPES = (
 
 @dataclass
 class Turn:
+    """``began`` and ``ended`` by the clock that all processes of the machine share."""
+
     records: int
     cpu: float
-    seconds: float
+    began: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
 
 
 class TimedWorker(Worker):
@@ -96,10 +111,10 @@ class TimedWorker(Worker):
         self.turns: list[Turn] = []
 
     async def turn(self, consumer: Consumer) -> None:
-        before, cpu, began = self.processed, time.process_time(), time.perf_counter()
+        before, cpu, began = self.processed, time.process_time(), time.monotonic()
         await super().turn(consumer)
         if records := self.processed - before:
-            self.turns.append(Turn(records, time.process_time() - cpu, time.perf_counter() - began))
+            self.turns.append(Turn(records, time.process_time() - cpu, began, time.monotonic()))
 
 
 def view_writes(user: str, leaves: range, accessed: datetime = AT) -> Iterator[Write]:
@@ -123,6 +138,38 @@ def attempt_writes(user: str, leaves: range, times: int) -> Iterator[Write]:
     for leaf in leaves:
         for number in range(times):
             yield Write(ATTEMPTS, (user, COURSE, BATCH, f"{COURSE}-leaf-{leaf}", f"{number}"), values)
+
+
+def past_writes(user: str, number: int) -> Iterator[Write]:
+    """What is left of another collection that the learner once took: views, attempts, an enrolment, figures. And views of this collection that
+    were deleted: their tombstones are in the partition that is read."""
+    other, context = f"past-{number}", f"past-batch-{number}"
+    place = (user, other, context)
+    for leaf in range(PAST):
+        key = ViewKey(*place, f"{other}-leaf-{leaf}")
+        ended = View(key, Status.COMPLETED, 100, started_on=AT, last_accessed_on=AT, completed_on=AT)
+        yield Write(VIEWS, row_key(key), {**view_values(ended), "changed_at": 1})
+        score = {"total_score": 1.0, "total_max_score": 2.0, "last_attempted_on": AT, "updated_on": AT}
+        yield Write(ATTEMPTS, (user, other, context, key.content_id, "0"), score)
+        deleted = ViewKey(user, COURSE, BATCH, f"{COURSE}-leaf-{leaf}-{number}")
+        yield Write(VIEWS, row_key(deleted), {}, delete=True)
+    yield Write(LEARNER_SCOPES, place, {"scope": other})
+    yield Write(ENROLMENTS, place, {"active": True, "enrolled_on": AT, "changed_at": 1})
+    figures = {"aggregates": {"completedCount": float(PAST)}, "status": 2, "version": 1}
+    yield Write(AGGREGATES, (COLLECTION_TYPE, other, user, f"cb:{context}", other), figures, timestamp=1)
+
+
+async def live(cohort: Instance, shape: Shape) -> None:
+    """Gives the shape's learners their past, and their figures as many earlier versions."""
+    await fill(cohort, replace(shape, again=False))
+    for number in range(shape.history):
+        writes = [write for user in shape.users for write in past_writes(user, number)]
+        await patiently(partial(write_all, cohort, writes), asyncio.Event())
+    for number in range(shape.history + 1):
+        looked = AT + timedelta(seconds=number)
+        writes = [write for user in shape.users for write in view_writes(user, range(1), looked)]
+        await patiently(partial(write_all, cohort, writes), asyncio.Event())
+        await taken(cohort, shape)
 
 
 async def fill(cohort: Instance, shape: Shape) -> None:
@@ -151,7 +198,6 @@ def triggers_of(shape: Shape) -> list[Message]:
 
 async def taken(cohort: Instance, shape: Shape) -> list[Turn]:
     """What the worker's turns took of these triggers, all of which wait when it begins."""
-    await fill(cohort, shape)
     await cohort.stores.events.send(TRIGGERS.name, *triggers_of(shape))
     worker = TimedWorker(cohort.shared)
     running = asyncio.create_task(worker.run())
@@ -165,16 +211,49 @@ async def taken(cohort: Instance, shape: Shape) -> list[Turn]:
 
 
 async def shapes(cohort: Instance, engines: str) -> Table:
-    await taken(cohort, Shape(1, 1, 1))  # statements are prepared, clients are connected
+    await warm_up(cohort)
     table = Table(
         "one worker process", "of CPU, a second", "by the clock", "CPU, ms each", title=f"{engines} engines"
     )
     for shape in SHAPES:
+        await fill(cohort, shape)
         turns = await taken(cohort, shape)
         records = sum(turn.records for turn in turns)
         cpu, seconds = sum(turn.cpu for turn in turns), sum(turn.seconds for turn in turns)
         told = (f"{records / cpu:,.0f}", f"{records / seconds:,.0f}", f"{1000 * cpu / records:.2f}")
         table.add_row(str(shape), *told)
+    return table
+
+
+async def warm_up(cohort: Instance) -> None:
+    """Statements are prepared, clients are connected."""
+    await fill(cohort, Shape(1, 1, 1))
+    await taken(cohort, Shape(1, 1, 1))
+
+
+async def history(cohort: Instance, engines: str) -> Table:
+    """The same trigger of learners without a past, with one, and with ten times that."""
+    await warm_up(cohort)
+    table = Table(
+        *("history", "CPU, ms each", "statements each", "by the clock, ms each"),
+        title=f"{engines} engines: {LEAVES} views, again",
+    )
+    for times in HISTORIES:
+        shape = Shape(LIVED, LEAVES, 1, again=True, history=times)
+        await live(cohort, shape)
+        costs = []
+        for turn in range(ROUNDS):
+            looked = AT + timedelta(hours=1 + turn)
+            writes = [write for user in shape.users for write in view_writes(user, range(1), looked)]
+            await patiently(partial(write_all, cohort, writes), asyncio.Event())
+            with cohort.stores.rows.meter.measure() as counts:
+                turns = await taken(cohort, shape)
+            cpu, seconds = sum(one.cpu for one in turns), sum(one.seconds for one in turns)
+            costs.append((cpu, seconds, counts.total()))
+        cpu, seconds, _ = map(min, zip(*costs, strict=True))
+        statements = max(count for *_, count in costs)
+        told = (f"{1000 * cpu / LIVED:.2f}", f"{statements / LIVED:.2f}", f"{1000 * seconds / LIVED:.2f}")
+        table.add_row(f"{times} ×", *told)
     return table
 
 
@@ -187,8 +266,8 @@ class Told:
 
     records: int = 0
     cpu: float = 0.0
-    seconds: float = 0.0
-    partitions: list[int] = field(default_factory=list)
+    began: float = 0.0
+    ended: float = 0.0
 
 
 async def serve_as_member(data: str, urls: str) -> None:
@@ -208,7 +287,8 @@ async def serve_as_member(data: str, urls: str) -> None:
             told = Told(
                 sum(turn.records for turn in turns),
                 sum(turn.cpu for turn in turns),
-                sum(turn.seconds for turn in turns),
+                turns[0].began if turns else 0.0,
+                turns[-1].ended if turns else 0.0,
             )
             sys.stdout.write(orjson.dumps(told).decode() + "\n")
             sys.stdout.flush()
@@ -263,18 +343,22 @@ async def processes(cohort: Instance, engines: str) -> Table:
     await fill(cohort, Shape(64, 1, 1))
     title = f"{engines} engines, {TRIGGERS.partitions} partitions: {shape}"
     table = Table(
-        "processes", "triggers of each", "CPU, ms each", "a second of each's CPU, added", title=title
+        *("processes", "triggers of each", "CPU, ms each", "a second of each's CPU, added"),
+        *("by the clock, a second",),
+        title=title,
     )
     for count in (1, 2):
         async with members(cohort, count) as started:
             await cohort.stores.events.send(TRIGGERS.name, *triggers_of(shape))
             await idle(cohort)
             told = [await told_by(member) for member in started]
+        lasted = max(one.ended for one in told) - min(one.began for one in told)
         table.add_row(
             f"{count}",
             ", ".join(f"{one.records:,}" for one in told),
             ", ".join(f"{1000 * one.cpu / one.records:.2f}" for one in told),
             f"{sum(one.records / one.cpu for one in told):,.0f}",
+            f"{sum(one.records for one in told) / lasted:,.0f}",
         )
     return table
 
@@ -290,6 +374,8 @@ async def main(engines: str = "real", *wanted: str) -> None:
         collect_rarely()
         if "shapes" in wanted or not wanted:
             tables.append(await shapes(cohort, engines))
+        if "history" in wanted or not wanted:
+            tables.append(await history(cohort, engines))
         if "processes" in wanted or not wanted:
             tables.append(await processes(cohort, engines))
     for table in tables:

@@ -1,6 +1,6 @@
 """Aggregates as the workers wrote them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -47,7 +47,8 @@ class StoredAggregate:
 
     ``content_status`` and ``days`` are empty where only ENTRY_COLUMNS were read. Where only COUNTED_COLUMNS were read, so
     is what is not among them. ``days``: when the learner was active, as rules/active_days.py writes it; units have none.
-    ``status_digest``: as ``status_digest`` has it; None in rows from before schema 10.
+    ``status_digest``: as ``status_digest`` has it; None in rows from before schema 10. ``has_statuses``: whether
+    ``content_status`` was read.
     """
 
     key: AggregateKey
@@ -67,6 +68,7 @@ class StoredAggregate:
     score: ActivityScore = NO_SCORE
     days: bytes | None = None
     status_digest: bytes | None = None
+    has_statuses: bool = True
 
     @property
     def has_digest(self) -> bool:
@@ -75,10 +77,11 @@ class StoredAggregate:
         return digest is not None and digest[:_VERSION_BYTES] == _version_bytes(self.version)
 
     def shows(self, statuses: Mapping[str, int]) -> bool:
-        """Whether the row has these statuses. Told by the digest, if it has one; else they must have been read."""
-        if self.has_digest:
-            return self.status_digest == status_digest(self.version, statuses)
-        return self.content_status == statuses
+        """Whether the row has these statuses: by its digest, if it has one, and by the statuses, if they were read. Of a row
+        without a digest they must have been read."""
+        if self.has_digest and self.status_digest != status_digest(self.version, statuses):
+            return False
+        return not self.has_statuses or self.content_status == statuses
 
     @property
     def active_days(self) -> frozenset[int]:
@@ -114,14 +117,23 @@ async def aggregates_by_key(
     return [by_key.get(key) for key in keys]
 
 
-async def aggregates_to_compare(rows: Rows, keys: Sequence[AggregateKey]) -> list[StoredAggregate | None]:
-    """As ``aggregates_by_key``. The statuses of leaves are read only of rows that have no digest of them."""
+async def aggregates_to_compare(
+    rows: Rows, keys: Sequence[AggregateKey], whole: Container[str] = ()
+) -> list[StoredAggregate | None]:
+    """As ``aggregates_by_key``. The statuses of leaves are read of rows that have no digest of them, and of learners in ``whole``: no
+    digest tells of statuses that somebody changed by hand."""
+    if all(key.user_id in whole for key in keys):
+        return await aggregates_by_key(rows, keys)
     found = await aggregates_by_key(rows, keys, _COMPARED_COLUMNS)
-    without = [key for key, one in zip(keys, found, strict=True) if one is not None and not one.has_digest]
+    without = [
+        key
+        for key, one in zip(keys, found, strict=True)
+        if one is not None and (key.user_id in whole or not one.has_digest)
+    ]
     if not without:
         return found
-    whole = dict(zip(without, await aggregates_by_key(rows, without), strict=True))
-    return [whole.get(key, one) for key, one in zip(keys, found, strict=True)]
+    read = dict(zip(without, await aggregates_by_key(rows, without), strict=True))
+    return [read.get(key, one) for key, one in zip(keys, found, strict=True)]
 
 
 _VERSION_BYTES, _DIGEST_BYTES = 8, 16
@@ -225,4 +237,5 @@ def _stored(row: Row) -> StoredAggregate | None:
         score=_score_of(figures, updated),
         days=row.get("active_days"),
         status_digest=row.get("status_digest"),
+        has_statuses="content_status" in row,
     )

@@ -206,7 +206,7 @@ class Feed:
             removed = connection.execute(remove(source), [event[KEY], event[VERSION]]).fetchone()
             connection.execute(NOTE_GONE, [source.name, _hash(event), event[VERSION]])
             if removed and removed[0]:
-                connection.execute("INSERT INTO unclean VALUES (TRUE)")
+                mark_unclean(connection)
                 self._unclean = True
 
     @staticmethod
@@ -240,12 +240,18 @@ def latest(source: DataSource, records: Iterable[Record]) -> list[Event]:
 
 
 def _newest(source: DataSource, events: Iterable[Event]) -> list[Event]:
-    """The event of the highest version of each key, with its KEY."""
+    """The event of the highest version of each key, with its KEY. Events of the same version add to each other what one lacks, as
+    ``upsert`` has it."""
     found: dict[tuple[object, ...], Event] = {}
     for event in events:
         key = tuple(event[name] for name in source.key)
-        if key not in found or found[key][VERSION] < event[VERSION]:
+        known = found.get(key)
+        if known is None or known[VERSION] < event[VERSION]:
             found[key] = {_GONE: False, **event, KEY: orjson.dumps(key).decode()}
+        elif known[VERSION] == event[VERSION]:
+            found[key] = known | {
+                name: value for name, value in event.items() if value is not None and known.get(name) is None
+            }
     return [*found.values()]
 
 
@@ -262,13 +268,22 @@ def _prepare(connection: Connection) -> tuple[str, bool]:
     """Creates the feed's tables. The file's id, and whether the file may have bytes of removed rows."""
     connection.execute("CREATE TABLE IF NOT EXISTS feed (id VARCHAR)")
     connection.execute(CREATE_GONE)
-    connection.execute("CREATE TABLE IF NOT EXISTS unclean (due BOOLEAN)")
+    connection.execute(_CREATE_UNCLEAN)
     unclean = connection.execute("SELECT 1 FROM unclean LIMIT 1").fetchone() is not None
     found = connection.execute("SELECT id FROM feed").fetchone()
     if found is None:
         found = (uuid4().hex,)
         connection.execute("INSERT INTO feed VALUES (?)", found)
     return str(found[0]), unclean
+
+
+_CREATE_UNCLEAN = "CREATE TABLE IF NOT EXISTS unclean (due BOOLEAN)"
+
+
+def mark_unclean(connection: Connection) -> None:
+    """Notes that rows were removed: the file is to be written anew."""
+    connection.execute(_CREATE_UNCLEAN)
+    connection.execute("INSERT INTO unclean VALUES (TRUE)")
 
 
 def _mark_clean(connection: Connection) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Generic, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 import duckdb
 from duckdb import DuckDBPyConnection as Connection
@@ -230,6 +230,18 @@ def _transaction(connection: Connection) -> Iterator[None]:
         connection.rollback()
         raise
     connection.commit()
+
+
+class LayOut(Protocol):
+    """Makes the tables of a file ready for the sources, and returns a line for each change."""
+
+    def __call__(self, connection: Connection, /, sources: Sequence[DataSource]) -> list[str]: ...
+
+
+def remove_tables(connection: Connection) -> None:
+    """Removes every table."""
+    for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+        connection.execute(f'DROP TABLE "{name}"')
 
 
 def lay_out(connection: Connection, sources: Sequence[DataSource]) -> list[str]:

@@ -60,15 +60,27 @@ def create(source: DataSource) -> str:
 
 @lru_cache
 def upsert(source: DataSource) -> str:
-    """Inserts or replaces rows; only a higher version replaces. One parameter: a JSON list of objects with different KEYs."""
+    """Inserts or replaces rows; only a higher version replaces. One parameter: a JSON list of objects with different KEYs.
+
+    The same version is the same state, which may be told with more: a program that did not know a column yet has nothing in it.
+    So of the same version each column gets the value that it lacks.
+    """
     names = columns(source)
     shape = orjson.dumps([names]).decode()
-    changes = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in (KEY, *source.key))
+    stored, told = table(source), [name for name in names if name not in (KEY, *source.key, VERSION)]
+    newer = f"excluded.{VERSION} > {stored}.{VERSION}"
+    values = (
+        f'"{name}" = CASE WHEN {newer} THEN excluded."{name}" ELSE coalesce({stored}."{name}", excluded."{name}") END'
+        for name in told
+    )
+    lacks = " OR ".join(f'({stored}."{name}" IS NULL AND excluded."{name}" IS NOT NULL)' for name in told)
+    changes = ", ".join((f"{VERSION} = excluded.{VERSION}", *values))
     # A value that the column can't hold becomes null, as in Druid.
     return (
         f"INSERT INTO {table(source)} ({_list(names)}) "  # noqa: S608 - names of the spec
         f"SELECT {_list(names)} FROM (SELECT unnest(from_json(?, '{shape}'), recursive := true)) "
-        f"ON CONFLICT DO UPDATE SET {changes} WHERE excluded.{VERSION} > {table(source)}.{VERSION}"
+        f"ON CONFLICT DO UPDATE SET {changes} "
+        f"WHERE {newer} OR (excluded.{VERSION} = {stored}.{VERSION} AND ({lacks}))"
     )
 
 

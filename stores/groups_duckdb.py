@@ -14,7 +14,7 @@ from typing import Self
 from druid_specs import DATA_SOURCES, DataSource
 from stores.bills import charge
 from stores.duckdb_feed import Feed
-from stores.duckdb_file import DuckFile, HeldElsewhere, answering, lay_out
+from stores.duckdb_file import DuckFile, HeldElsewhere, LayOut, answering, lay_out
 from stores.duckdb_queries import compiled, extent
 from stores.events import Events
 from stores.group_queries import answered
@@ -39,8 +39,10 @@ class DuckGroups:
         events: Events,
         sources: Sequence[DataSource],
         feed: Callable[[DuckFile, Events, Sequence[DataSource]], Feed],
+        prepare: LayOut,
     ) -> None:
         self.meter = Meter()
+        self._lay_out = prepare
         self._new_feed = feed
         self._path = path
         self._events = events
@@ -56,9 +58,11 @@ class DuckGroups:
         events: Events,
         sources: Sequence[DataSource] = DATA_SOURCES,
         feed: Callable[[DuckFile, Events, Sequence[DataSource]], Feed] = Feed,
+        prepare: LayOut = lay_out,
     ) -> Self:
-        """Opens no file yet. ``events`` must stay open until ``close``. ``feed`` makes the feed of the file."""
-        return cls(Path(path), events, sources, feed)
+        """Opens no file yet. ``events`` must stay open until ``close``. ``feed`` makes the feed of the file, after ``prepare`` has
+        created the tables that are missing."""
+        return cls(Path(path), events, sources, feed, prepare)
 
     def pace_of(self, source: DataSource) -> int:
         return self.pace
@@ -85,7 +89,7 @@ class DuckGroups:
         """Does nothing where another process has the file open: whoever opens it creates the tables first."""
         try:
             async with answering(self._path), self._changing:
-                return await (await self._open_file()).write(partial(lay_out, sources=sources))
+                return await (await self._open_file()).write(partial(self._lay_out, sources=sources))
         except HeldElsewhere as held:
             log.info("%s. It lays out the tables itself", held)
             return []
@@ -107,7 +111,7 @@ class DuckGroups:
         async with answering(self._path), self._changing:
             file = await self._open_file()
             if self._feed is None:
-                await file.write(partial(lay_out, sources=self._sources))
+                await file.write(partial(self._lay_out, sources=self._sources))
                 self._feed = self._new_feed(file, self._events, self._sources)
             return file, self._feed
 

@@ -7,6 +7,8 @@ all of them takes milliseconds. It is exact by the same rule as Druid: of a key 
   batch is committed after it is written (stores/duckdb_feed.py).
 - What is older than the topic's first record is in Druid alone. So a new file is filled with what Druid has stored, while the feed
   reads the topic. In whatever order both come, the highest version of each key is left.
+- A file that slept too long, or that a program with other columns made, begins anew: the other program left its columns as they
+  were, or did not know them, beside versions that it wrote.
 - Only if all that was in the log OLDEST seconds ago is in the file, the mirror answers. Otherwise Druid does: while the file is
   filled, while the log is away, and where another process has the file.
 
@@ -23,13 +25,15 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, Self
 
+import orjson
 from duckdb import DuckDBPyConnection as Connection
 
 from druid_specs import ACTIVITY_STATE, DataSource
 from rules.errors import CohortError, StoreUnavailable, loggable
 from stores.backoff import Backoff
-from stores.duckdb_feed import Event, Feed
-from stores.duckdb_file import DuckFile, HeldElsewhere
+from stores.duckdb_feed import Event, Feed, mark_unclean
+from stores.duckdb_file import DuckFile, HeldElsewhere, lay_out, remove_tables
+from stores.duckdb_queries import columns
 from stores.events import Events
 from stores.groups import Answer, Groups, KeyFilter, Lane, Query
 from stores.groups_duckdb import DuckGroups
@@ -79,7 +83,7 @@ class MirroredGroups:
     async def open(cls, original: Original, events: Events, path: Path, *, most: int) -> Self:
         """Opens no file yet: the first query does. ``events`` must stay open until ``close``, which closes ``original``."""
         feed = partial(Feed, most=MOST, aging=True)
-        mirror = await DuckGroups.open(path, events, (ACTIVITY_STATE,), feed)
+        mirror = await DuckGroups.open(path, events, (ACTIVITY_STATE,), feed, _lay_out)
         return cls(original, mirror, most)
 
     @property
@@ -177,11 +181,41 @@ class MirroredGroups:
         return file, feed
 
 
+def _lay_out(connection: Connection, /, sources: Sequence[DataSource]) -> list[str]:
+    """As ``lay_out`` in duckdb_file.py. Before that it removes everything, the feed's place in the log as well, if what the file has
+    can't be gone on with: it was not fed for long, or was made with other columns."""
+    made_with = orjson.dumps({source.stored_as: columns(source) for source in sources}).decode()
+    connection.execute(_CREATE_FED)
+    connection.execute(_CREATE_MADE)
+    made = connection.execute("SELECT columns FROM made").fetchone()
+    if made == (made_with,) and not _is_asleep(connection):
+        return lay_out(connection, sources)
+    remove_tables(connection)
+    if made is not None:
+        mark_unclean(connection)
+    connection.execute(_CREATE_FED)
+    connection.execute(_CREATE_MADE)
+    connection.execute("INSERT INTO made VALUES (?)", [made_with])
+    return lay_out(connection, sources)
+
+
+_CREATE_FED = "CREATE TABLE IF NOT EXISTS fed (noted DOUBLE)"
+_CREATE_MADE = "CREATE TABLE IF NOT EXISTS made (columns VARCHAR)"
+
+
+def _is_asleep(connection: Connection) -> bool:
+    last = _last_noted(connection)
+    return last is not None and time.time() - last > ASLEEP
+
+
 def _is_to_be_filled(connection: Connection) -> bool:
     """Whether the file lacks what the log may no longer have: a new one, and one that was not fed for long."""
-    connection.execute("CREATE TABLE IF NOT EXISTS fed (noted DOUBLE)")
+    return _last_noted(connection) is None or _is_asleep(connection)
+
+
+def _last_noted(connection: Connection) -> float | None:
     (last,) = connection.execute("SELECT max(noted) FROM fed").fetchone() or (None,)
-    return last is None or time.time() - float(last) > ASLEEP
+    return None if last is None else float(last)
 
 
 def _note(connection: Connection) -> None:

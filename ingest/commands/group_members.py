@@ -66,14 +66,16 @@ async def visit_groups(session: Session, group_ids: Sequence[str]) -> None:
     session.refresh()
 
 
-async def erase_membership(shared: Shared, group_id: str, user_id: str) -> None:
+async def erase_membership(shared: Shared, group_id: str, user_id: str, listed: int) -> None:
     """Deletes the learner from this group, as if they had never been in it.
+
+    ``listed``: the version that the learner's index has for the group.
 
     No rule of the group stands against that. The group may be left without an admin; then an admin of the instance can
     make a member one. May be repeated. Raises Conflict.
     """
     rows = shared.stores.rows
-    await erase_member(rows, await roster_of(rows, group_id), user_id)
+    await erase_member(rows, await roster_of(rows, group_id), user_id, listed)
     (group,) = await groups_by_id(rows, [group_id])
     if group is not None:
         await send_change(shared.stores, group_id, group.version)
@@ -190,16 +192,18 @@ async def _change_member(
     raise _keep_changing(group_id)
 
 
-async def erase_member(rows: Rows, roster: Roster, user_id: str) -> Roster:
+async def erase_member(rows: Rows, roster: Roster, user_id: str, listed: int = 0) -> Roster:
     """Deletes all that the group has of a learner. Returns the roster after it.
 
-    ``roster`` is the roster as it was read last. Raises Conflict.
+    ``roster`` is the roster as it was read last. ``listed``: the version that the learner's index has for the group, if it was
+    read. An index that is ahead of the roster was written by an addition that died, or that is under way. The roster's version
+    is raised to it: so the deletion reaches the entry, and an addition under way must begin again. Raises Conflict.
     """
     async for attempt in Attempts(MOST_ATTEMPTS):
         if attempt:
             roster = await roster_of(rows, roster.group_id)
-        if user_id not in roster.members:
-            # This also helps if a call died between the two writes.
+        if user_id not in roster.members and listed <= roster.version:
+            # This also helps if an erasure died between the two writes.
             await rows.write(_index_entry_gone(roster, user_id))
             return roster
         after = roster.without(user_id)

@@ -124,7 +124,8 @@ class LearnerErasure:
     async def _leave_groups(self) -> AsyncIterator[Mapping[str, int]]:
         async for page in self._erased.pages(USER_GROUPS, (self._user_id,)):
             for row in page:
-                await erase_membership(self._shared, row["groupid"], self._user_id)
+                listed = row["members_version"] or 0
+                await erase_membership(self._shared, row["groupid"], self._user_id, listed)
                 await self._unname(row["groupid"])
             yield {"groups": len(page)}
 

@@ -96,7 +96,8 @@ async def recompute(
       moved on and left no aggregate.
 
     Units without a leaf that was viewed or attempted are looked at only in two cases: the key is in ``whole``, or its enrolment or published
-    version is not the one seen before. A unit that lost its last viewed leaf to a new version still has a row.
+    version is not the one seen before. What is stored of keys in ``whole`` is compared status by status, not by digest alone, so that
+    a row that was changed by hand is seen. A unit that lost its last viewed leaf to a new version still has a row.
 
     No unit's row is read where the root has none: it is written last. If a worker died before that, it left units that are written
     again now, at a version that is not below theirs.
@@ -201,7 +202,8 @@ def _is_carried(shared: Shared, key: ProgressKey) -> bool:
 
 async def _read(shared: Shared, places: Places, whole: Set[ProgressKey]) -> dict[ProgressKey, _Rows]:
     # The roots and the dropped units are read before the views and attempts: see Recomputed.next_version.
-    roots = await _stored(shared, places, {key: {key.collection_id} for key in places})
+    by_hand = frozenset(key.user_id for key in whole)
+    roots = await _stored(shared, places, {key: {key.collection_id} for key in places}, by_hand)
     dropped = await _dropped(shared, places, roots)
     trees = {key.collection_id: place.tree for key, place in places.items()}
     keys, stores = list(places), shared.stores
@@ -225,7 +227,7 @@ async def _read(shared: Shared, places: Places, whole: Set[ProgressKey]) -> dict
         elif root is not None:
             seen_now = touched[key].by_content.keys() | scores[key].keys()
             units[key] = tree.touched_by(seen_now) - {key.collection_id}
-    stored_units = await _stored(shared, places, units)
+    stored_units = await _stored(shared, places, units, by_hand)
     return {
         key: _Rows(
             touched[key].by_content,
@@ -290,9 +292,13 @@ async def _dropped(
 
 
 async def _stored(
-    shared: Shared, places: Places, activities: Mapping[ProgressKey, Set[str]]
+    shared: Shared,
+    places: Places,
+    activities: Mapping[ProgressKey, Set[str]],
+    with_statuses: Set[str] = frozenset(),
 ) -> dict[ProgressKey, dict[str, StoredAggregate | None]]:
-    """Returns what is stored, by key and activity."""
+    """Returns what is stored, by key and activity. The statuses of leaves are read where a digest does not do, and of the
+    learners ``with_statuses``."""
     wanted = {
         key: [
             AggregateKey(activity, key.collection_id, places[key].aggregate_context_id, key.user_id)
@@ -301,7 +307,7 @@ async def _stored(
         for key, ids in activities.items()
     }
     flat = list(chain.from_iterable(wanted.values()))
-    found = dict(zip(flat, await aggregates_to_compare(shared.stores.rows, flat), strict=True))
+    found = dict(zip(flat, await aggregates_to_compare(shared.stores.rows, flat, with_statuses), strict=True))
     return {
         key: {aggregate.activity_id: found[aggregate] for aggregate in keys} for key, keys in wanted.items()
     }

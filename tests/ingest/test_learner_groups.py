@@ -658,3 +658,66 @@ async def test_members_of_a_group_that_is_deleted_meanwhile_leave_nothing_that_o
     for user in others:
         await erase_learner(embedded.shared, user)
         assert await rows.partition(USER_GROUPS, (user,)) == []
+
+
+async def _listed(rows: Rows, user: str) -> list[str]:
+    return [row["groupid"] for row in await rows.partition(USER_GROUPS, (user,))]
+
+
+async def _dies(*_: Any) -> Any:
+    raise StoreUnavailable("gone")
+
+
+@pytest.mark.parametrize("added", [("bob",), ("bob", "cid")], ids=["one", "several"])
+async def test_an_addition_that_died_halfway_leaves_nothing_that_outlives_an_erasure(
+    cohort: Instance, monkeypatch: pytest.MonkeyPatch, added: Sequence[str]
+) -> None:
+    group, rows = await made(cohort), cohort.stores.rows
+    for name in ("update_if", "write_together"):
+        monkeypatch.setattr(rows, name, _dies)
+    with pytest.raises(StoreUnavailable):
+        await change(cohort.session("ada"), group, *map(AddMember, added))
+    monkeypatch.undo()
+    assert await _listed(rows, "bob") == [group.group_id], "the addition died after its first write"
+    await erase_learner(cohort.shared, "bob")
+    assert await _listed(rows, "bob") == []
+    assert await change(cohort.session("ada"), group, *map(AddMember, added)) == ()
+    assert await groups_of(cohort, "bob") == [group.group_id]
+    await erase_learner(cohort.shared, "bob")
+    assert await _listed(rows, "bob") == []
+
+
+async def test_a_group_that_never_came_to_be_is_not_left_in_the_index_of_who_was_to_be_in_it(
+    embedded: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("update_if", "write_together"):
+        monkeypatch.setattr(embedded.stores.rows, name, _dies)
+    with pytest.raises(StoreUnavailable):
+        await made(embedded, "bob")
+    monkeypatch.undo()
+    assert len(await _listed(embedded.stores.rows, "ada")) == 1
+    await erase_learner(embedded.shared, "ada")
+    assert await _listed(embedded.stores.rows, "ada") == []
+
+
+async def test_who_is_added_while_they_are_erased_is_in_the_group_and_in_the_index_or_in_neither(
+    cohort: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The erasure comes between the two writes of the addition, which then begins again."""
+    group, rows = await made(cohort), cohort.stores.rows
+    write = rows.update_if
+
+    async def after_the_erasure(*asked: Any) -> Any:
+        monkeypatch.undo()
+        await erase_learner(cohort.shared, "bob")
+        return await write(*asked)
+
+    monkeypatch.setattr(rows, "update_if", after_the_erasure)
+    assert await change(cohort.session("ada"), group, AddMember("bob")) == ()
+    is_member = "bob" in (await roster_of(rows, group.group_id)).members
+    assert (await groups_of(cohort, "bob"), await _listed(rows, "bob")) == (
+        ([group.group_id], [group.group_id]) if is_member else ([], [])
+    )
+    await erase_learner(cohort.shared, "bob")
+    assert await _listed(rows, "bob") == []
+    assert set((await roster_of(rows, group.group_id)).members) == {"ada"}

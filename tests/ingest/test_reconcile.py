@@ -71,6 +71,28 @@ async def test_drift_is_found_reported_and_mended(course: Instance) -> None:
     assert (await reconcile(course.shared, rate=FAST)).drifted == 0
 
 
+async def change_statuses(cohort: Instance, user: str, activity: str, statuses: dict[str, int]) -> None:
+    """By hand, of the statuses of leaves alone: the row keeps its version and its digest."""
+    stored = await aggregate(cohort, user, activity)
+    key = aggregate_place(figures_key(activity, user))
+    wrong = {"content_status": statuses}
+    await cohort.stores.rows.write(Write(AGGREGATES, key, wrong, timestamp=stored.version + 1, insert=False))
+
+
+async def test_statuses_that_were_changed_by_hand_are_drift_and_mended(course: Instance) -> None:
+    """The digest beside them says what the worker wrote: it does not hide them."""
+    await learn(course, "ada", "bob", "cleo")
+    await change_statuses(course, "ada", "course", {"a": 1, "b": 2})
+    await change_statuses(course, "bob", "unit-1", {})
+    found = await reconcile(course.shared, rate=FAST)
+    assert (found.checked, found.drifted) == (3, 2)
+    assert sorted(found.examples) == ["ada course batch: course", "bob course batch: unit-1"]
+    await course.drain()
+    for user, activity in (("ada", "course"), ("bob", "unit-1")):
+        assert (await aggregate(course, user, activity)).content_status == {"a": 2}
+    assert (await reconcile(course.shared, rate=FAST)).drifted == 0
+
+
 async def test_a_learner_in_two_contexts_of_a_course_has_no_drift(course: Instance) -> None:
     """Her views of both are in one partition: a view under one moves the mark by which both are known to be seen."""
     await course.batch("second")

@@ -5,6 +5,7 @@ test_groups_contract.py and test_groups_druid.py.
 """
 
 import asyncio
+import copy
 import logging
 import sys
 import tempfile
@@ -12,6 +13,7 @@ import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,7 @@ class Original(DuckGroups):
     portions: Sequence[list[Event] | Exception] = ()
 
     async def stored(self, source: DataSource) -> AsyncIterator[list[Event]]:
-        assert source is ACTIVITY_STATE
+        assert source.name == ACTIVITY_STATE.name
         for portion in self.portions:
             if isinstance(portion, Exception):
                 raise portion
@@ -87,7 +89,7 @@ async def mirrored(
 
 
 async def asked(groups: Groups, query: Rows | Figures = EACH, lane: Lane = Lane.TABLES) -> list[Any]:
-    return sorted(tuple(row) for row in (await groups.query(query, lane)).rows)
+    return sorted((tuple(row) for row in (await groups.query(query, lane)).rows), key=str)
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
@@ -289,6 +291,92 @@ async def test_a_file_that_slept_for_longer_than_the_log_remembers_is_filled_ane
         async with mirrored(tmp_path, events, [active("one", 1), active("two", 2)]) as groups:
             await current(groups)
             assert await asked(groups) == [("a", "one", 0, 1), ("a", "two", 0, 2)]
+
+
+def older_state() -> DataSource:
+    """The source as a version knew it that had no ``status``."""
+    supervisor = copy.deepcopy(dict(ACTIVITY_STATE.supervisor))
+    schema = supervisor["spec"]["dataSchema"]
+    schema["metricsSpec"] = [metric for metric in schema["metricsSpec"] if metric["name"] != "status"]
+    return replace(ACTIVITY_STATE, supervisor=supervisor)
+
+
+def told_by_older(user: str, version: int) -> Event:
+    return {name: value for name, value in active(user, version).items() if name != "status"}
+
+
+@asynccontextmanager
+async def mirrored_by_older(
+    folder: Path, events: EmbeddedEvents, *portions: list[Event]
+) -> AsyncIterator[MirroredGroups]:
+    """The mirror as that version keeps it."""
+    older = older_state()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups_mirrored, "ACTIVITY_STATE", older)
+        async with mirrored(folder, events, *portions) as groups:
+            yield groups
+
+
+async def current_of_older(groups: MirroredGroups, *expected: tuple[str, int]) -> None:
+    query = Rows(groups._mirror._sources[0], ("user_id", "time_spent"), where=COUNTING)
+
+    async def has() -> bool:
+        return await asked(groups, query) == [*expected] and groups.is_current
+
+    await until(has)
+
+
+async def test_a_column_that_an_older_version_did_not_know_is_not_shown_beside_what_that_wrote(
+    tmp_path: Path,
+) -> None:
+    """Upgraded, taken back, and upgraded again."""
+    async with log_in(tmp_path) as events:
+        await events.send(STATES.name, message(active("u", 1, status=2)), message(active("v", 1, status=2)))
+        async with mirrored(tmp_path, events) as groups:
+            await current(groups)
+            assert await asked(groups) == [("a", "u", 2, 1), ("a", "v", 2, 1)]
+        await events.send(STATES.name, message(told_by_older("u", 2)))
+        async with mirrored_by_older(tmp_path, events) as groups:
+            await current_of_older(groups, ("u", 2), ("v", 1))
+        async with mirrored(tmp_path, events) as groups:
+            await current(groups)
+            assert await asked(groups) == [("a", "u", None, 2), ("a", "v", 2, 1)]
+
+
+@pytest.mark.parametrize("asleep", [True, False], ids=["asleep", "awake"])
+async def test_a_file_of_an_older_version_gets_the_columns_that_were_sent_meanwhile(
+    tmp_path: Path, asleep: bool
+) -> None:
+    """The states were sent again with a new column, at the versions that they had. The log has forgotten them since."""
+    stored = [active("u", 1, status=2)]
+    async with log_in(tmp_path) as events:
+        async with mirrored_by_older(tmp_path, events, [told_by_older("u", 1)]) as groups:
+            await current_of_older(groups, ("u", 1))
+        if asleep:
+            with duckdb.connect(str(tmp_path / "mirror.duckdb")) as connection:
+                connection.execute("UPDATE fed SET noted = noted - 25 * 86400")
+        async with mirrored(tmp_path, events, stored) as groups:
+            await current(groups)
+            assert await asked(groups) == [("a", "u", 2, 1)]
+    assert await asyncio.to_thread(values_in, tmp_path / "mirror.duckdb") >= {"u", "2"}
+
+
+async def test_a_state_that_comes_again_with_a_column_more_has_it_then_whatever_else_comes_again(
+    tmp_path: Path,
+) -> None:
+    async with log_in(tmp_path) as events, mirrored(tmp_path, events) as groups:
+        for told_again in (told_by_older("u", 1), active("u", 1, status=2), told_by_older("u", 1)):
+            await events.send(STATES.name, message(told_again))
+            await current(groups)
+        assert await asked(groups) == [("a", "u", 2, 1)]
+        # In one batch, too.
+        some = (told_by_older("v", 1), active("v", 1, status=1), told_by_older("v", 1))
+        await events.send(STATES.name, *map(message, some))
+        await current(groups)
+        assert await asked(groups) == [("a", "u", 2, 1), ("a", "v", 1, 1)]
+        await events.send(STATES.name, message(told_by_older("u", 2)))
+        await current(groups)
+        assert await asked(groups) == [("a", "u", None, 2), ("a", "v", 1, 1)]
 
 
 async def test_of_an_erased_learner_nothing_is_left_in_the_file(tmp_path: Path) -> None:
