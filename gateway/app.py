@@ -36,11 +36,12 @@ from gateway.logs import log_to_stderr
 from gateway.mcp.routes import agents_of
 from gateway.rest.routes import ROUTES
 from gateway.routers import Routers
+from gateway.served_schema import schema_by
 from gateway.settings import Settings, load_settings
 from gateway.starting import started
 from gateway.stopping import Stopping
 from gateway.watching import metrics
-from gateway.wiring import rates_of, schema_by, warn_of_settings
+from gateway.wiring import rates_of, warn_of_settings
 from graph.lifetimes import Lifetimes
 from loaders.session import Session
 from rules.errors import CohortError

@@ -22,7 +22,7 @@ from strawberry.types import ExecutionResult
 
 from gateway.asked_documents import PATH_ID, AskedData, Trust, asked_for, text_of
 from gateway.graphql_answers import age_of, codes_in, is_stale, note_document, response_of
-from gateway.http.admission import Admission, caller_of
+from gateway.http.admission import SESSION, Admission, slot_once_read
 from gateway.http.conditional import conditional
 from gateway.http.costs import HEADER as COST
 from gateway.http.costs import bill_noted, bill_of_request, wants_full
@@ -53,8 +53,6 @@ PARAMETERS: Mapping[str, type] = {
 """What a request may have, in its body or its query."""
 _COST = "cost"
 GRAPHQL_JSON = "application/graphql-response+json"
-_SESSION = "cohort.session"
-"""In a request's scope: its session."""
 
 
 class InParts(Response):
@@ -105,9 +103,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
             return
         request = Request(scope, receive)
         try:
-            await request.body()  # so that a slow one holds no slot
-            session = scope[_SESSION] = await self._session_of(request)
-            async with self._admission.slot(caller_of(request, session.viewer)):
+            async with await slot_once_read(request, self._session_of, self._admission):
                 response: Response = await self.run(request)
         except ClientDisconnect:
             return
@@ -124,7 +120,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Session:
         assert isinstance(request, Request)  # noqa: S101 - __call__ turns web sockets away
-        session: Session = request.scope[_SESSION]
+        session: Session = request.scope[SESSION]
         bill_of_request(request, session.bill)
         return session
 

@@ -10,7 +10,6 @@ from typing import NoReturn
 from starlette.applications import Starlette
 
 from gateway.settings import Settings
-from gateway.trusted_documents import load_manifest
 from gateway.watching import watched
 from gateway.wiring import Cohort, running
 from rules.errors import StoreUnavailable
@@ -67,6 +66,10 @@ async def started(
             cohort = await opened_in_time(stack, settings, worker=settings.dev, stopping=ended)
             await stack.enter_async_context(watched(settings, cohort.shared))
             if settings.trusted_documents is not None:
+                from gateway.trusted_documents import (
+                    load_manifest,  # of the whole graph, as the server has it
+                )
+
                 await load_manifest(cohort, settings.trusted_documents)
             app.state.cohort = cohort
             is_open.set()

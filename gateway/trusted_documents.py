@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.wiring import Cohort, schema_by
+from gateway.served_schema import schema_by
+from gateway.wiring import Cohort
 from graph.manifests import checked_documents
 from ingest.writes.trusted_documents import save_trusted
 from rules.client_documents import Listed, TrustedDocument, listed_in

@@ -5,6 +5,7 @@ import atexit
 import gc
 import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -78,7 +79,7 @@ BLOBS = os.environ.get(
 
 T = TypeVar("T")
 
-settings.register_profile("quick", max_examples=30, deadline=None)
+settings.register_profile("quick", max_examples=20, deadline=None)
 settings.register_profile("thorough", max_examples=200, deadline=None)
 settings.load_profile("thorough" if os.environ.get("CI") else "quick")
 # How many examples a property is tried with: thorough in CI or by --hypothesis-profile. No test is a timed one: on a busy
@@ -100,7 +101,30 @@ def some_of(cases: Sequence[T]) -> Sequence[T]:
     return [*cases[:-1:step], *cases[-1:]]
 
 
-def pytest_configure() -> None:
+IN_MEMORY = Path("/dev/shm")
+ON_DISK = Path("/var/tmp")
+"""For the files of a real database that a test starts: it may want more of them than a file system in memory can do."""
+ROOM = 4 << 30
+"""Bytes that are free where files are kept in memory: several times what all tests have at a time."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.markexpr not in ("cluster", "drill"):  # their servers write a lot
+        keep_files_in_memory()
+    give_stores_time()
+
+
+def keep_files_in_memory() -> None:
+    """Where the machine has a file system for that: most tests begin with the files of an instance, and opening them, writing and
+    removing them took a third of their time. No test is one of power cuts; a process that is killed loses none of them."""
+    with suppress(OSError):  # there is none
+        there = os.statvfs(IN_MEMORY)
+        programs_run = not there.f_flag & os.ST_NOEXEC
+        if programs_run and there.f_bavail * there.f_frsize >= ROOM and os.access(IN_MEMORY, os.W_OK):
+            os.environ["TMPDIR"] = tempfile.tempdir = str(IN_MEMORY)
+
+
+def give_stores_time() -> None:
     """A machine that is slow, or stands still for seconds, changes nothing of what is tested: not how many statements there
     are, as it would where a turn of the loop ends within a batch of reads, or where what is kept is read again by then; nor
     whether the cache is used and group figures are read in time. Tests of these times set their own."""
@@ -135,7 +159,7 @@ def give_time(engine: Any) -> None:
 
 
 def give_servers_time() -> None:
-    """As pytest_configure says, of the real servers: some tests share them, and two cores."""
+    """As give_stores_time says, of the real servers: some tests share them, and two cores."""
     from stores import cassandra_session
     from stores.blobs_cloud import CloudBlobs
     from stores.events_kafka import KafkaEvents

@@ -6,12 +6,13 @@ Without it a process takes whatever comes, and answers all of it too late. Healt
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Network, ip_address
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
+from resolvers.nouns import Session
 from rules.errors import Overloaded
 from rules.viewers import Viewer
 from stores.turns import breathe
@@ -28,6 +29,8 @@ SHRINKS, GROWS, LEAST = 0.8, 0.02, 0.125
 """What a late look leaves of the slots, what one in time adds, and the least there are: parts of ``most``."""
 QUIET = 5.0
 """Seconds without a refusal after which the process counts as well again."""
+SESSION = "cohort.session"
+"""In the scope of a request that `slot_once_read` has taken: its session."""
 
 
 class Admission:
@@ -221,6 +224,15 @@ def slot_for(request: HTTPConnection, viewer: Viewer) -> Slot:
     """A slot for this request among those of its process."""
     admission: Admission = request.app.state.admission
     return admission.slot(caller_of(request, viewer))
+
+
+async def slot_once_read(
+    request: Request, session_of: Callable[[Request], Awaitable[Session]], admission: Admission
+) -> Slot:
+    """A slot for this request, once its body has come, so that a slow one holds none, and its session is known."""
+    await request.body()
+    session = request.scope[SESSION] = await session_of(request)
+    return admission.slot(caller_of(request, session.viewer))
 
 
 async def look_at_the_loop(admission: Admission) -> None:

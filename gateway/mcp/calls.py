@@ -23,6 +23,7 @@ from starlette.requests import Request
 from strawberry.http import GraphQLHTTPResponse
 
 from gateway.graphql_answers import codes_in, note_document, response_of
+from gateway.http.admission import SESSION
 from gateway.http.costs import bill_of_request
 from gateway.http.limits import in_time
 from gateway.mcp.catalogue import Catalogue
@@ -39,8 +40,8 @@ from telemetry.requests import note_error
 
 PAGE = 50
 """Tools of a page of the list."""
-SESSION, FAILED = "cohort.session", "cohort.failed"
-"""In a request's scope: its session; and the error that the whole request is refused with, whatever the library answers."""
+FAILED = "cohort.failed"
+"""In a request's scope: the error that the whole request is refused with, whatever the library answers."""
 INSTRUCTIONS = (
     "Progress of learners and figures of groups. Each tool is a query or a mutation of GraphQL that the operator has chosen. "
     "A result has `data` and `errors` as GraphQL has them, `asOf` (what was known by then is in it) and `complete` (false: "

@@ -18,13 +18,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.http.admission import Admission, caller_of
+from gateway.http.admission import Admission, slot_once_read
 from gateway.http.disconnect import while_connected
 from gateway.http.errors import REFUSED, headers_of, rpc_error, status_of
 from gateway.http.media_types import JSON, is_json
 from gateway.http.nesting import TOO_DEEP, is_too_deep
 from gateway.http.rates import refusal_counted
-from gateway.mcp.calls import FAILED, SESSION, mcp_server
+from gateway.mcp.calls import FAILED, mcp_server
 from gateway.mcp.catalogue import Catalogue
 from graph.errors import BAD_REQUEST, presented
 from graph.schema import CohortSchema
@@ -86,9 +86,8 @@ class McpEndpoint:
         response: ASGIApp
         try:
             self._check_origin(request)
-            body = await request.body()  # so that a slow one holds no slot
-            session = scope[SESSION] = await self._session_of(request)
-            async with self._admission.slot(caller_of(request, session.viewer)):
+            body = await request.body()
+            async with await slot_once_read(request, self._session_of, self._admission):
                 _check_message(request, body)
                 response = await while_connected(request.receive, self._answer(scope, body))
             if (error := scope.get(FAILED)) is not None:

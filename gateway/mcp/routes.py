@@ -14,8 +14,8 @@ from starlette.routing import BaseRoute, Route
 from gateway.cross_origin import is_allowed
 from gateway.http.admission import Admission
 from gateway.http.errors import MCP_PATH
+from gateway.served_schema import schema_by
 from gateway.settings import Settings, SettingsError
-from gateway.wiring import schema_by
 from loaders.session import Session
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ import pytest
 
 from gateway.identity import make_token
 from gateway.mcp.catalogue import Catalogue
+from gateway.served_schema import schema_by
 from gateway.settings import Settings, load_settings
-from gateway.wiring import schema_by
 from graph.tools import Tool
 from ingest.writes.trusted_documents import save_trusted
 from rules.client_documents import document_id

@@ -21,6 +21,8 @@ from telemetry.metrics import exposed, observe_cost
 from telemetry.operations import OFTEN
 from tests.gateway.conftest import Serving, copy_data
 
+pytestmark = pytest.mark.long
+
 ME = "query WhoAmI { me { userId } }"
 Sample = tuple[str, frozenset[tuple[str, str]]]
 

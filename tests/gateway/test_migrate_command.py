@@ -11,6 +11,8 @@ from tests.gateway.test_cli import cohort
 from tests.ingest.legacy_hierarchies import hierarchies, live, row
 from tests.ingest.legacy_platform import OLD, URL, MemorySource, platform
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(autouse=True)
 def memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from rules.origins import Origin, OriginKind
 from tests.conftest import Instance
 from tests.graph.conftest import RECORD, ask, record
 
+pytestmark = pytest.mark.long
+
 AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 KINDS = {
     "StartViewInput": "startView",

@@ -42,7 +42,7 @@ from stores.groups import Answer, Figures, Lane, Query
 from tests.conftest import LEAF, NOW, Instance, embedded_urls, examples, instance_of, real_urls
 from tests.loaders.figures import MOMENTS, STATUSES, Ask, fill, left, table
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300), pytest.mark.long]
 
 AGGREGATED_ON = datetime(2026, 2, 28, 3, tzinfo=UTC)
 UNITS = {"algebra": ("lines", "shared"), "geometry": ("circles", "shared", "poetry"), "poetry": ()}

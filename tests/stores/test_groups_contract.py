@@ -64,7 +64,7 @@ from tests.stores.groups_data import (
 )
 from tests.stores.test_groups_mirrored import Original
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 VISIBLE_WITHIN = 180.0
 """Seconds; Druid's first task needs most of them."""

@@ -36,6 +36,8 @@ from tests.conftest import examples
 from tests.stores.groups_data import Event, message, state
 from tests.stores.test_groups_duckdb import HOLD, values_in
 
+pytestmark = pytest.mark.long
+
 COUNTING = OneOf("active", (1,))
 """As tables count: a key that has ended counts for nothing."""
 COLUMNS = ("activity_id", "user_id", "status", "time_spent")

@@ -2,8 +2,6 @@
 
 import asyncio
 import ssl
-import subprocess
-import sys
 import time
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -26,6 +24,8 @@ from stores.search import Hits, IndexWrite, Search, SearchOrder, SearchQuery, Un
 from stores.search_fts5 import Fts5Search
 from stores.search_opensearch import OpenSearch
 from tests.conftest import SEARCH, drop_search_index, examples
+
+pytestmark = pytest.mark.long
 
 Filters = dict[str, tuple[str, ...]]
 
@@ -556,13 +556,6 @@ async def test_with_tls_the_server_must_prove_who_it_is(tmp_path: Path) -> None:
     await search.close()
     listening.close()
     assert asked == [], "nobody was sent the password"
-
-
-def test_an_embedded_instance_starts_without_the_client_of_opensearch() -> None:
-    loaded = (
-        "import sys, gateway.app, gateway.wiring, stores.search_fts5; sys.exit('opensearchpy' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0
 
 
 # --- both engines

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,7 +37,17 @@ from stores.groups_druid import DruidGroups
 from stores.rows_cassandra import CassandraRows
 from stores.tables import TABLES
 from stores.topics import TOPICS, TRIGGERS
-from tests.conftest import BLOBS, DRUID, KAFKA, NOW, SEARCH, Instance, drop_search_index, times_as_served
+from tests.conftest import (
+    BLOBS,
+    DRUID,
+    KAFKA,
+    NOW,
+    ON_DISK,
+    SEARCH,
+    Instance,
+    drop_search_index,
+    times_as_served,
+)
 from tests.stores import secure_servers
 from tests.stores.authority import Authority
 from tests.stores.secure_servers import HOST, OPERATOR, PREFIX, QUOTED, USER, KafkaPorts
@@ -69,10 +80,10 @@ def _query(options: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    folder = tmp_path_factory.mktemp("secure")
-    authority = Authority(folder / "authority")
-    with ExitStack() as stack, ThreadPoolExecutor() as pool:
+def servers() -> Iterator[Servers]:
+    with TemporaryDirectory(dir=ON_DISK) as name, ExitStack() as stack, ThreadPoolExecutor() as pool:
+        folder = Path(name)
+        authority = Authority(folder / "authority")
         valkey = stack.enter_context(secure_servers.valkey_with_users(folder))
         cassandra = pool.submit(stack.enter_context, secure_servers.secure_cassandra(folder, authority))
         kafka = stack.enter_context(secure_servers.secure_kafka(folder, authority))
