@@ -6,7 +6,7 @@ turn of the event loop in CPU of its thread.
 
 import statistics
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from unittest.mock import patch
 
@@ -89,14 +89,16 @@ def cases(rows: CassandraRows) -> dict[str, tuple[Callable[[], Awaitable[object]
 @asynccontextmanager
 async def opened(*, threaded: bool) -> AsyncIterator[CassandraRows]:
     """``threaded``: with the driver's own connections."""
-    async with AsyncExitStack() as stack:
+    with ExitStack() as stack:  # ends before other rows are opened
         if threaded:
             stack.enter_context(
                 patch.object(cassandra_session, "connections_on", lambda _loop: LibevConnection)
             )
         rows = await CassandraRows.open(f"{CASSANDRA}/bench_statements")
-        stack.push_async_callback(rows.close)
+    try:
         yield rows
+    finally:
+        await rows.close()
 
 
 async def main(rounds: str = "5") -> None:
