@@ -4,25 +4,22 @@ It needs the real servers, on which it leaves a keyspace ``bench_statements``. T
 turn of the event loop in CPU of its thread.
 """
 
-import asyncio
 import statistics
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
 from unittest.mock import patch
 
 from cassandra.io.libevreactor import LibevConnection
 from rich.console import Console
 from rich.table import Table
 
+from bench.timing import timed
 from stores import cassandra_session
 from stores.columns import TIMESTAMP
 from stores.rows import Write
 from stores.rows_cassandra import CassandraRows
 from stores.tables import ENROLMENTS, LEARNERS, VIEWS
-from bench.timing import timed
 from tests.conftest import CASSANDRA
 from tests.holding import watched
 
@@ -33,17 +30,33 @@ MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 async def fill(rows: CassandraRows) -> None:
     """A learner, 100 enrolments, and 5,000 views with every column, of which 100 bytes are details."""
     await rows.init([LEARNERS, ENROLMENTS, VIEWS])
-    await rows.write(Write(LEARNERS, (ONE,), {"name": "Mia", "attributes": {"city": "Ghent"}, "updated_on": MOMENT}))
-    enrolment = {"active": True, "enrolled_on": MOMENT, "changed_at": 1, "status": 1, "progress": 7, "version": 1}
+    await rows.write(
+        Write(LEARNERS, (ONE,), {"name": "Mia", "attributes": {"city": "Ghent"}, "updated_on": MOMENT})
+    )
+    enrolment = {
+        "active": True,
+        "enrolled_on": MOMENT,
+        "changed_at": 1,
+        "status": 1,
+        "progress": 7,
+        "version": 1,
+    }
     await rows.write(*(Write(ENROLMENTS, (ONE, f"course-{n:03d}", "batch"), enrolment) for n in range(100)))
     view = {
-        **{"status": 2, "progress": 100, "timespent": 60, "progressdetails": "x" * 100, "last_call": "call"},
+        "status": 2,
+        "progress": 100,
+        "timespent": 60,
+        "progressdetails": "x" * 100,
+        "last_call": "call",
         **{name: MOMENT for name in VIEWS.types if VIEWS.types[name] == TIMESTAMP},
     }
     stored = len((await rows.tuples(VIEWS, [(ONE, "course")], ["contentid"]))[ONE, "course"])
     for start in range(stored // 100 * 100, MANY, 100):
         await rows.write(
-            *(Write(VIEWS, (ONE, "course", "course", "batch", f"leaf-{n:05d}"), view) for n in range(start, start + 100))
+            *(
+                Write(VIEWS, (ONE, "course", "course", "batch", f"leaf-{n:05d}"), view)
+                for n in range(start, start + 100)
+            )
         )
 
 
@@ -53,8 +66,8 @@ def cases(rows: CassandraRows) -> dict[str, tuple[Callable[[], Awaitable[object]
     async def one() -> object:
         return await rows.get(LEARNERS, (ONE,), ["name"])
 
-    async def write() -> object:
-        return await rows.write(Write(LEARNERS, ("other",), {"name": "Sam"}))
+    async def write() -> None:
+        await rows.write(Write(LEARNERS, ("other",), {"name": "Sam"}))
 
     async def enrolments() -> object:
         return await rows.tuples(ENROLMENTS, [(ONE,)], ["collectionid", "contextid", "status", "version"])
@@ -76,12 +89,16 @@ def cases(rows: CassandraRows) -> dict[str, tuple[Callable[[], Awaitable[object]
 @asynccontextmanager
 async def opened(*, threaded: bool) -> AsyncIterator[CassandraRows]:
     """``threaded``: with the driver's own connections."""
-    async with AsyncExitStack() as stack:
+    with ExitStack() as stack:  # ends before other rows are opened
         if threaded:
-            stack.enter_context(patch.object(cassandra_session, "connections_on", lambda _loop: LibevConnection))
+            stack.enter_context(
+                patch.object(cassandra_session, "connections_on", lambda _loop: LibevConnection)
+            )
         rows = await CassandraRows.open(f"{CASSANDRA}/bench_statements")
-        stack.push_async_callback(rows.close)
+    try:
         yield rows
+    finally:
+        await rows.close()
 
 
 async def main(rounds: str = "5") -> None:

@@ -29,7 +29,12 @@ _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 def connections_on(loop: asyncio.AbstractEventLoop) -> "type[LoopConnection]":
     """The class of connections whose sockets this loop has, for one Cluster of the driver: ``connection_class``."""
-    members = {"loop": loop, "context": Context(), "received": memoryview(bytearray(_RECEIVED)), "open": set()}
+    members = {
+        "loop": loop,
+        "context": Context(),
+        "received": memoryview(bytearray(_RECEIVED)),
+        "open": set(),
+    }
     return type("LoopConnection", (LoopConnection,), members)
 
 
@@ -48,6 +53,7 @@ class LoopConnection(Connection):  # type: ignore[misc]
     """Where bytes are put that a socket has, until they are copied at once."""
     open: ClassVar[set["LoopConnection"]]
     """The connections that the loop looks at."""
+    is_closed: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -171,7 +177,9 @@ class _Timer:
 
     __slots__ = ("_callback", "_connections", "_handle")
 
-    def __init__(self, connections: type[LoopConnection], timeout: float, callback: Callable[[], Any]) -> None:
+    def __init__(
+        self, connections: type[LoopConnection], timeout: float, callback: Callable[[], Any]
+    ) -> None:
         self._connections = connections
         self._callback: Callable[[], Any] | None = callback
         self._handle: asyncio.TimerHandle | None = None

@@ -4,7 +4,7 @@ import asyncio
 import io
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,9 @@ def plain(text: str) -> SimpleStatement:
 
 
 @pytest.fixture
-def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[int]]:
+def threads(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     """The threads in which connections send, receive and decode."""
-    seen = set()
+    seen: set[int] = set()
 
     def noted(method: Any) -> Any:
         def call(self: LoopConnection, *args: Any) -> None:
@@ -72,7 +72,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[int]]:
 
     for name in ("_send", "receive", "process_msg"):
         monkeypatch.setattr(LoopConnection, name, noted(getattr(LoopConnection, name)))
-    yield seen
+    return seen
 
 
 @pytest.mark.stack
@@ -127,7 +127,7 @@ async def sends_and_receives_much(url: str) -> None:
     session = rows._session
     asked = plain("SELECT keyspace_name, table_name, column_name, type FROM system_schema.columns")
     asked.fetch_size = 100_000
-    large = plain(f"SELECT key FROM system.local /* {'x' * LARGE} */")  # noqa: S608 - no value is in it
+    large = plain(f"SELECT key FROM system.local /* {'x' * LARGE} */")
     all_columns, *answers = await asyncio.gather(
         session.send("columns", asked), *(session.send("large", large) for _ in range(5))
     )
@@ -315,9 +315,7 @@ async def test_a_timer_calls_back_in_the_loop_wherever_it_was_made(
 ) -> None:
     connections = connections_on(asyncio.get_running_loop())
     over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    await where(
-        lambda: connections.create_timer(0.01, lambda: over.set_result(threading.get_ident()))
-    )
+    await where(lambda: connections.create_timer(0.01, lambda: over.set_result(threading.get_ident())))
     assert await over == threading.get_ident()
 
 
