@@ -39,7 +39,7 @@ from bench import (
 from bench.bare_views import ENDING, bare_calls, start_row, view
 from bench.client import KEY, Client
 from bench.floor import EmbeddedFloor, Floor, real_floor
-from bench.peers import alone, comparison
+from bench.peers import alone, comparison, replayed
 from bench.population import course
 from bench.scale import measured, report
 from bench.timing import timed
@@ -187,6 +187,8 @@ if __name__ == "__main__":
         uvloop.run(pages.main(*sys.argv[2:3]))
     elif sys.argv[1:3] == ["peers", "alone"]:
         uvloop.run(alone.main(*sys.argv[3:6]))
+    elif sys.argv[1:3] == ["peers", "replayed"]:
+        uvloop.run(replayed.main(*sys.argv[3:4]))
     elif sys.argv[1:2] == ["peers"]:
         uvloop.run(comparison.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["publish"]:

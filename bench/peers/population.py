@@ -53,14 +53,14 @@ async def filled(data: Path) -> AsyncIterator[Filled]:
         tree_version = await publish_courses(cohort, ENROLLED)
         members = Population(0).learners()[:MEMBERS]
         await write_all(cohort, [*page_writes(members, ACTIVITIES, tree_version)])
-        await write_all(cohort, _writes_of_reader(tree_version))
+        await write_all(cohort, writes_of_reader(tree_version))
         await write_all(cohort, [Write(AGGREGATIONS, (totals.ACTIVITIES,), {"as_of": datetime.now(UTC)})])
         await make_group(cohort, GROUP, members, ACTIVITIES)
         await _send_states(cohort, members)
         yield Filled(cohort)
 
 
-def _writes_of_reader(tree_version: int) -> list[Write]:
+def writes_of_reader(tree_version: int) -> list[Write]:
     """Of somebody who is in every course, in all of them still."""
     reader = replace(Population(1).learners()[0], user_id=READER)
     return [
