@@ -6,6 +6,7 @@ one round; a round in which a store fails is told and does not count. ``--profil
 at once, by CPU.
 """
 
+import asyncio
 import cProfile
 import pstats
 import statistics
@@ -62,18 +63,21 @@ class Rounds:
 @dataclass
 class Figure:
     what: str
+    has_floor: bool
     floor: Rounds = field(default_factory=Rounds)
     cohort: Rounds = field(default_factory=Rounds)
 
 
 @dataclass
 class Command:
-    """What is measured: the bare calls and Cohort's, for a learner's number and that of a leaf. ``step``: how many leaves one takes."""
+    """What is measured: the bare calls and Cohort's, for a learner's number and that of a leaf. ``step``: how many leaves one takes.
+    ``has_floor``: False for what needs no store: it shows what every request costs."""
 
     what: str
     bare: Callable[[str, int], Awaitable[object]]
     cohort: Callable[[str, int], Awaitable[object]]
     step: int = 1
+    has_floor: bool = True
 
 
 def commands_of(client: Client, floor: Floor, viewer: ViewerFloor) -> list[Command]:
@@ -113,6 +117,17 @@ def commands_of(client: Client, floor: Floor, viewer: ViewerFloor) -> list[Comma
         given = {"contentId": f"big-leaf-{leaf}", "collectionId": "big", "contextId": "batch"}
         await client.ask(f"caller-{user}", SUBMIT, None, input={**given, "attemptId": "1", "events": events})
 
+    async def ask_nothing(user: str, _: int) -> None:
+        await client.ask(f"caller-{user}", "{ __typename }")
+
+    async def refused(user: str, _: int) -> None:
+        variables = {"contentId": "none", "collectionId": "big", "contextId": "batch"}
+        body = orjson.dumps({"query": record, "variables": variables, "operationName": "Start"})
+        assert b"NOT_FOUND" in await client.post(f"caller-{user}", body)
+
+    async def nothing(_user: str, _leaf: int) -> None:
+        await asyncio.sleep(0)
+
     attempt = submission("bare")
 
     return [
@@ -120,6 +135,8 @@ def commands_of(client: Client, floor: Floor, viewer: ViewerFloor) -> list[Comma
         of_states(1),
         of_states(20),
         Command("attempt", lambda user, _: floor.submit(user, attempt), submit),
+        Command("nothing asked", nothing, ask_nothing, has_floor=False),
+        Command("view start refused", nothing, refused, has_floor=False),
     ]
 
 
@@ -128,9 +145,9 @@ async def figures_of(commands: Sequence[Command], profile: cProfile.Profile | No
     for command in commands:
         places = _places(command.step)
         for at_once, count in AT_ONCE.items():
-            figure = Figure(f"{command.what}, {at_once} at once")
+            figure = Figure(f"{command.what}, {at_once} at once", command.has_floor)
             for number in range(WARM_UP + ROUNDS):
-                part = list(islice(places, max(at_once, count // command.step)))
+                part = list(islice(places, count if command.step == 1 else 2 * at_once))
 
                 def calls(
                     of: Callable[[str, int], Awaitable[object]], part: list[Place] = part
@@ -156,7 +173,8 @@ async def figures_of(commands: Sequence[Command], profile: cProfile.Profile | No
 
 
 def _places(step: int) -> Iterator[Place]:
-    learners = LEARNERS * step
+    """Few learners: a call each would be the first of its learner, whose token is checked then."""
+    learners = LEARNERS * min(step, 3)
     return ((f"{number % learners}", number // learners * step) for number in range(LEARNERS * LEAVES))
 
 
@@ -200,6 +218,8 @@ def _tell(figures: list[Figure], title: str) -> None:
         for mine, bare in ((one.cohort.wall, one.floor.wall), (one.cohort.cpu, one.floor.cpu)):
             ratio = statistics.median(m / b for m, b in zip(mine, bare, strict=True))
             told += [_least_and_median(bare), _least_and_median(mine), f"{ratio:.2f}"]
+            if not one.has_floor:
+                told[-3] = told[-1] = ""
         table.add_row(*told)
     Console(width=120).print(table)
 

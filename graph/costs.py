@@ -21,6 +21,7 @@ from graphql import (
     IntValueNode,
     ListValueNode,
     NullValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     ValueNode,
@@ -235,11 +236,15 @@ class _Reading:
     def _items(self, node: FieldNode) -> Sized:
         """How many members the lists in the arguments have, all together."""
         values = [argument.value for argument in node.arguments or ()]
-        defaults = self._defaults
+        named = [name for value in values for name in _variables_within(value)]
+        known, defaults = sum(map(_members_written, values)), self._defaults
 
         def counted(variables: Variables) -> Size:
-            known = {**defaults, **variables}
-            count = sum(_members_within(value_from_ast_untyped(value, known)) for value in values)
+            count = known
+            for name in named:
+                value = variables[name] if name in variables else defaults.get(name)
+                if isinstance(value, _HOLDERS):
+                    count += _members_within(value)
             return Size(count, count)
 
         return counted
@@ -356,6 +361,27 @@ def _different(members: Sequence[Any]) -> int:
         return len(set(members))
     except TypeError:  # objects, or what is refused later
         return len(set(map(repr, members)))
+
+
+def _members_written(value: ValueNode) -> int:
+    """Members of all lists that the document itself has in a value."""
+    if isinstance(value, ObjectValueNode):
+        return sum(_members_written(field.value) for field in value.fields)
+    if isinstance(value, ListValueNode):
+        return sum(1 + _members_written(member) for member in value.values)
+    return 0
+
+
+def _variables_within(value: ValueNode) -> Iterator[str]:
+    """The variables in a value, each as often as it is there."""
+    if isinstance(value, VariableNode):
+        yield value.name.value
+    elif isinstance(value, ObjectValueNode):
+        for field in value.fields:
+            yield from _variables_within(field.value)
+    elif isinstance(value, ListValueNode):
+        for member in value.values:
+            yield from _variables_within(member)
 
 
 def _members_within(value: Any) -> int:

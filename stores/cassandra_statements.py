@@ -162,7 +162,8 @@ def applied(cql: Cql, answer: dict[str, Any], conditions: Sequence[Condition]) -
 def _update(cql: Cql, key: list[Any], values: Mapping[str, Any], time: list[int]) -> tuple[str, list[Any]]:
     """The text of an update and what to bind. Where only static columns are set, the key is the partition's."""
     names = tuple(values)
-    puts = frozenset(name for name, value in values.items() if isinstance(value, Put))
-    where = len(cql.table.partition if set(names) <= set(cql.table.statics) else cql.table.key)
-    bound = [*time, *(cql.encode(name, value) for name, value in values.items()), *key[:where]]
-    return cql.update(names, puts, where, timed=bool(time)), bound
+    puts = frozenset([name for name, value in values.items() if type(value) is Put])
+    # Nearly always there are none: then the encoders of all values together are known.
+    encoded = [cql.encode(name, value) for name, value in values.items()] if puts else cql.encoded(values)
+    where = len(cql.table.partition if values.keys() <= set(cql.table.statics) else cql.table.key)
+    return cql.update(names, puts, where, timed=bool(time)), [*time, *encoded, *key[:where]]

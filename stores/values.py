@@ -161,7 +161,13 @@ def check_update(
     table: Table, key: Key, values: Mapping[str, Any], conditions: Sequence[Condition]
 ) -> tuple[Key, dict[str, Any], list[Condition]]:
     """The canonical key, values and conditions of a conditional update."""
-    key, values = check_key(table, table.key, key), check_values(table, values)
+    return check_key(table, table.key, key), *_check_update(table, values, conditions)
+
+
+def _check_update(
+    table: Table, values: Mapping[str, Any], conditions: Sequence[Condition]
+) -> tuple[dict[str, Any], list[Condition]]:
+    values = check_values(table, values)
     if not values or not conditions:
         raise InvalidInput(
             f"a conditional update of {table.name} needs a value and a condition", field=table.name
@@ -172,7 +178,7 @@ def check_update(
         raise InvalidInput(
             f"a conditional update of {table.name} is about a row, not statics alone", field=table.name
         )
-    return key, values, checked
+    return values, checked
 
 
 def check_deletion(
@@ -202,7 +208,15 @@ def check_together(table: Table, changes: Sequence[Change]) -> list[Change]:
             f"changes of {table.name} are written together up to {MOST_CHANGES} at a time, not {len(changes)}",
             field=table.name,
         )
-    checked = [_check_change(table, change) for change in changes]
+    if all(change.conditions and not change.delete for change in changes):
+        # As most are. All their keys are looked at together.
+        keys = check_keys(table, table.key, [change.key for change in changes])
+        checked = [
+            Change(key, *_check_update(table, change.values, change.conditions))
+            for key, change in zip(keys, changes, strict=True)
+        ]
+    else:
+        checked = [_check_change(table, change) for change in changes]
     places = {change.key[: len(table.partition)] for change in checked}
     if len(places) > 1 or len({change.key for change in checked}) < len(checked):
         raise InvalidInput(

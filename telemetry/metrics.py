@@ -118,12 +118,15 @@ LOOKED_AT = Gauge(
 )
 
 
+_ESTIMATED, _ACTUAL = COST_POINTS.labels("estimate"), COST_POINTS.labels("actual")
+
+
 def observe_cost(estimate: int | None, actual: int | None) -> None:
     """Counts the points of one request: those estimated before it, and what it really cost. None for one that is not known."""
     if estimate is not None:
-        COST_POINTS.labels("estimate").observe(estimate)
+        _ESTIMATED.observe(estimate)
     if actual is not None:
-        COST_POINTS.labels("actual").observe(actual)
+        _ACTUAL.observe(actual)
 
 
 def tell_build(version: str) -> None:

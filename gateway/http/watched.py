@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from functools import cache
 from time import perf_counter
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -41,6 +42,9 @@ class Watched(Layer):
         named = reversed([*map(_path_and_endpoint, routes)])
         self._paths = {id(endpoint): path for path, endpoint in named}
         self._names = OperationNames()
+        # Each is looked up once: their labels are few.
+        self._requests, self._seconds = cache(REQUESTS.labels), cache(REQUEST_SECONDS.labels)
+        self._operations, self._operation_seconds = cache(OPERATIONS.labels), cache(OPERATION_SECONDS.labels)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         began, status = perf_counter(), ABANDONED
@@ -60,15 +64,15 @@ class Watched(Layer):
 
     def _tell(self, scope: Scope, notes: Noted, status: str, seconds: float) -> None:
         route = self._paths.get(id(scope.get("endpoint")), NO_ROUTE)
-        REQUESTS.labels(route, status).inc()
-        REQUEST_SECONDS.labels(route).observe(seconds)
+        self._requests(route, status).inc()
+        self._seconds(route).observe(seconds)
         for code in notes.codes:
             ERRORS.labels(route, code).inc()
         observe_cost(notes.estimate, notes.actual)
         if notes.type:
             operation = self._names.label(notes.operation)
-            OPERATIONS.labels(notes.type, operation).inc()
-            OPERATION_SECONDS.labels(operation).observe(seconds)
+            self._operations(notes.type, operation).inc()
+            self._operation_seconds(operation).observe(seconds)
         if traces.are_on():
             traces.describe(
                 route, {"http.route": route, "http.response.status_code": status, **_known(notes)}

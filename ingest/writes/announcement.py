@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from itertools import count
+from os import getpid
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 from loaders import touches
 from loaders.session import Shared
@@ -12,6 +14,9 @@ from rules.errors import CohortError, StoreUnavailable
 from rules.identifiers import ProgressKey
 from rules.progress import Status
 from rules.views import View
+
+_PROCESS, _calls = token_hex(8), count()
+"""Of these a mark's name is made: no other call of any process has it."""
 
 
 class Announcement:
@@ -22,7 +27,7 @@ class Announcement:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._call = uuid4().hex
+        self._call = f"{_PROCESS}-{getpid():x}-{next(_calls):x}"
         self._marked: dict[ProgressKey, None] = {}
 
     async def mark(self, key: ProgressKey) -> None:
