@@ -17,7 +17,7 @@ from ingest.workers.dead_letters import dead_letter
 from rules.viewers import Role
 from stores.events import Message, Record
 from stores.topics import DEAD_LETTERS, TRIGGERS
-from telemetry.metrics import exposed, observe_cost
+from telemetry.metrics import REGISTRY, exposed, observe_cost
 from telemetry.operations import OFTEN
 from tests.gateway.conftest import Serving, copy_data
 
@@ -37,8 +37,12 @@ def samples(text: str) -> dict[Sample, float]:
 
 
 def own() -> dict[Sample, float]:
-    """Those of this process."""
-    return samples(exposed("")[0].decode())
+    """Those of this process, without writing and reading them as text, which takes a tenth of a second."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in REGISTRY.collect()
+        for sample in family.samples
+    }
 
 
 def grown(before: Mapping[Sample, float], name: str, **labels: str) -> float:
@@ -177,7 +181,7 @@ async def test_lag_dead_letters_figures_and_jobs_are_read_by_the_process(
             frozenset({("group", "workers"), ("topic", TRIGGERS.name)}),
         )
         async with asyncio.timeout(60):
-            while (own().get(lag), own().get(("cohort_dead_letters", frozenset()))) != (3, 1):
+            while ((known := own()).get(lag), known.get(("cohort_dead_letters", frozenset()))) != (3, 1):
                 await asyncio.sleep(0.05)
     for what in ("lag", "aggregation", "dead letters", "jobs"):
         assert own()["cohort_instance_read_timestamp_seconds", frozenset({("what", what)})] > 0

@@ -92,6 +92,7 @@ async def sent(published: Instance) -> Sent:
 def kept_from_the_collector() -> Iterator[Callable[[], Counter[str]]]:
     """Gives what only the collector could free of what was made since, by type."""
     gc.collect()
+    gc.freeze()  # what was there before is not looked through each time
     gc.disable()
     try:
         gc.set_debug(gc.DEBUG_SAVEALL)

@@ -202,15 +202,15 @@ async def test_both_engines_find_what_the_rule_says_in_its_order(search: Learner
 
     documents = [learner(f"a{number}", text().strip() or None) for number in range(80)]
     await fill(search, *documents)
-    matched = 0
-    for _ in range(examples(60)):
+    matched, texts = 0, examples(60)
+    for _ in range(texts):
         wanted, order, backwards = LearnerText.of(text()), dice.choice([*LearnerOrder]), dice.random() < 0.5
         if not wanted.user_id:
             continue
         expected = in_order(documents, wanted, order, backwards=backwards)
         assert await in_pages(search, wanted, order, backwards=backwards) == expected, wanted
         matched += len(expected)
-    assert matched > 100
+    assert matched > texts, "most texts match somebody"
 
 
 def in_order(
