@@ -13,10 +13,10 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import orjson
@@ -25,6 +25,7 @@ from rich.table import Table
 
 from bench.bare_views import AT, ENDING
 from bench.client import KEY, Client
+from bench.peers.population import PATIENCE
 from bench.population import (
     Population,
     activity_id,
@@ -35,10 +36,12 @@ from bench.population import (
     states_of,
     write_all,
 )
+from druid_specs import ACTIVITY_STATE
 from gateway.app import create_app
 from gateway.gc_tuning import collect_rarely
 from gateway.settings import Settings
 from loaders.views import row_key, view_values
+from rules.errors import StoreUnavailable
 from rules.identifiers import ViewKey
 from rules.learners import Learner
 from rules.progress import Status
@@ -46,8 +49,9 @@ from rules.states import encode_state
 from rules.viewers import Role
 from rules.views import View
 from stores.events import Message
+from stores.groups import Lane, Rows
 from stores.rows import Write
-from stores.tables import VIEWS
+from stores.tables import ENROLMENTS, LEARNER_SCOPES, VIEWS
 from stores.topics import STATES
 from tests.conftest import Instance, embedded_urls, instance_of, real_urls
 
@@ -56,6 +60,9 @@ VIEWED, LEAVES, BATCH = 200, 1_000, "batch-of-leaves"
 SCHOOLS = 1_000
 """Rows of the table."""
 AT_ONCE, WARM_UP = 8, 12
+TRIES = 5
+
+T = TypeVar("T")
 
 _ENROLMENT = """collection { identifier name leafNodesCount } context { contextId type name startDate endDate }
   status completedCount completionPercentage enrolledOn completedOn lastAccessedOn"""
@@ -92,7 +99,6 @@ class List:
 
 def _lists() -> list[List]:
     mine = "query ($by: EnrolmentOrderBy!) { me { enrolments(first: 100, orderBy: { by: $by }) { %s } } }"
-    leaf = "identifier name kind mimeType leafNodesCount optional"
     return [
         List("enrolments, by collection", ENROLLED, query=mine % _ENROLMENTS, variables={"by": "COLLECTION"}),
         List(
@@ -143,9 +149,8 @@ def _lists() -> list[List]:
             "leaves of a tree with views",
             VIEWED,
             query="""query ($context: String!) { collection(identifier: "leaves") { leafNodes(first: 200) {
-              pageInfo { hasNextPage endCursor } edges { node { %s viewerView(contextId: $context) { status progress
-              lastAccessedOn } } } } } }"""
-            % leaf,
+              pageInfo { hasNextPage endCursor } edges { node { identifier name kind mimeType leafNodesCount optional
+              viewerView(contextId: $context) { status progress lastAccessedOn } } } } } }""",
             variables={"context": BATCH},
         ),
         List(
@@ -245,8 +250,8 @@ def _tell(engines: str, lists: list[List], taken: dict[tuple[str, int], list[flo
 async def _fill(cohort: Instance) -> None:
     """A learner in 100 courses, a batch of 100 learners, a tree of 1,000 leaves with 200 of them viewed, and states of 5,000
     learners of 1,000 schools."""
-    tree_version = await publish_courses(cohort, ENROLLED)
-    await cohort.publish(course("leaves", LEAVES))
+    tree_version = await _patiently(lambda: publish_courses(cohort, ENROLLED))
+    await _patiently(lambda: cohort.publish(course("leaves", LEAVES)))
     await cohort.batch(BATCH, "leaves")
     learners = Population(0).learners()
     reader = replace(Population(1).learners()[0], user_id=READER)
@@ -260,10 +265,16 @@ async def _fill(cohort: Instance) -> None:
     await _send_states(cohort, spread)
 
 
+async def _patiently(fill: Callable[[], Awaitable[T]]) -> T:
+    """Other work on the machine may make the servers slow."""
+    for _ in range(TRIES):
+        with suppress(StoreUnavailable):
+            return await fill()
+    return await fill()
+
+
 def _views() -> Iterator[Write]:
     """Of the first leaves, each completed, and the enrolment."""
-    from stores.tables import ENROLMENTS, LEARNER_SCOPES  # noqa: PLC0415
-
     yield Write(ENROLMENTS, (READER, "leaves", BATCH), {"active": True, "enrolled_on": AT, "changed_at": 1})
     yield Write(LEARNER_SCOPES, (READER, "leaves", BATCH), {"scope": "leaves"})
     for number in range(VIEWED):
@@ -274,10 +285,6 @@ def _views() -> Iterator[Write]:
 
 async def _send_states(cohort: Instance, learners: list[Learner]) -> None:
     """Returns once the groups store has them."""
-    from bench.peers.population import PATIENCE  # noqa: PLC0415
-    from druid_specs import ACTIVITY_STATE  # noqa: PLC0415
-    from stores.groups import Lane, Rows  # noqa: PLC0415
-
     states = states_of(0, learners)
     for start in range(0, len(states), 1000):
         await cohort.stores.events.send(
