@@ -154,10 +154,10 @@ class ProjectingExecutor(Executor):
     def _compiled(self, parent: GraphQLObjectType, selected: Selected) -> FieldReader | None:
         name = selected[0].node.name.value
         if name == "__typename":
-            return FieldReader(lambda _source: parent.name, None, str, TEXT, None, nullable=False)
+            return FieldReader(lambda _source: parent.name, None, None, str, TEXT, None, nullable=False)
         # A root field goes by its resolver, which asks first who may ask for it (graph/access.py).
         field = None if parent is self.schema.query_type else parent.fields.get(name)
-        get, attribute = self._source(field, selected) if field else (None, None)
+        get, attribute, light = self._source(field, selected) if field else (None, None, None)
         if field is None or get is None:
             return None
         nullable = not isinstance(field.type, GraphQLNonNull)
@@ -166,26 +166,26 @@ class ProjectingExecutor(Executor):
         if shown is None:
             return None
         if isinstance(shown, _Moments | _Choices):
-            return FieldReader(get, attribute, shown, shown.ways, shown.kept, nullable)
+            return FieldReader(get, attribute, light, shown, shown.ways, shown.kept, nullable)
         ways = _WAYS.get(of.name, ()) if is_leaf_type(of) else ()
-        return FieldReader(get, attribute, shown, ways, None, nullable)
+        return FieldReader(get, attribute, light, shown, ways, None, nullable)
 
-    def _source(self, field: GraphQLField, selected: Selected) -> tuple[Read | None, str | None]:
-        """What the field's resolver gives, and the attribute where it is one."""
+    def _source(self, field: GraphQLField, selected: Selected) -> tuple[Read | None, str | None, str | None]:
+        """What the field's resolver gives, the attribute where it is one, and by which name a light member says that it has it."""
         definition = definition_of(field)
         if definition is None:
-            return None, None
+            return None, None, None
         at_hand: Read | None = definition.metadata.get(AT_HAND)
         if at_hand is not None:
-            return at_hand, None  # AttributeError: it is not at hand
+            return at_hand, None, definition.python_name  # AttributeError: it is not at hand
         attribute = attribute_of(definition)
         if attribute is not None:
-            return attrgetter(attribute), attribute
+            return attrgetter(attribute), attribute, attribute
         function = plain_function_of(definition)
         if function is None:
-            return None, None
+            return None, None, None
         arguments = self.arguments(field, selected[0])
-        return _tried(partial(function, **arguments) if arguments else function), None
+        return _tried(partial(function, **arguments) if arguments else function), None, None
 
     def _value(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
         if isinstance(of, GraphQLNonNull):
@@ -233,7 +233,7 @@ class ProjectingExecutor(Executor):
             return None
         lights = lights_of(classes)
         read = {
-            known[name].attribute for name, asked in below.items() if asked[0].node.name.value != "__typename"
+            known[name].light for name, asked in below.items() if asked[0].node.name.value != "__typename"
         }
         direct = {light for light, how in lights.items() if read <= how.attributes}
         return object_reader(classes | direct, known, _whole(lights, self.context_value))
