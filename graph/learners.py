@@ -17,6 +17,7 @@ from graph.errors import UserError, carry_out
 from graph.fields import field, mutation
 from graph.group_lists import groups
 from graph.info import Info
+from graph.light import stands_for
 from graph.lookahead import is_asked
 from graph.node import Node
 from graph.paging import After, Before, Connection, First, Last, connection, light_connection, page_size
@@ -180,6 +181,14 @@ class Learner(Node):
     ) -> Summary | None:
         found = await summary.summary(info.context, self.user_id, collection_id, context_id)
         return Summary.of_summary(found)
+
+
+stands_for(
+    Learner,
+    learners.ProfiledLearner,
+    ("user_id", "name", *nouns.ATTRIBUTES),
+    lambda learner, _: Learner.of(learner.profile),
+)
 
 
 @strawberry.input(description="What to change of a profile: what is left out stays, null clears.")
