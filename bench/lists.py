@@ -55,7 +55,7 @@ from stores.tables import ENROLMENTS, LEARNER_SCOPES, VIEWS
 from stores.topics import STATES
 from tests.conftest import Instance, embedded_urls, instance_of, real_urls
 
-READER, ENROLLED, MEMBERS = "reader", 100, 200
+READER, VIEWER, ENROLLED, MEMBERS = "reader", "viewer", 100, 200
 VIEWED, LEAVES, BATCH = 200, 1_000, "batch-of-leaves"
 SCHOOLS = 1_000
 """Rows of the table."""
@@ -80,6 +80,7 @@ class List:
     query: str = ""
     variables: dict[str, Any] = field(default_factory=dict)
     path: str = ""
+    user: str = READER
 
     def call(self, clients: dict[Role, Client]) -> Callable[[], Awaitable[bytes]]:
         client = clients[self.role]
@@ -87,9 +88,9 @@ class List:
 
         async def call() -> bytes:
             if self.path:
-                status, sent = await client.send(READER, "GET", self.path)
+                status, sent = await client.send(self.user, "GET", self.path)
             else:
-                status, sent = await client.send(READER, "POST", "/graphql", body)
+                status, sent = await client.send(self.user, "POST", "/graphql", body)
             if status != 200 or b'"errors"' in sent:
                 raise RuntimeError(f"{self.name}: {status} {sent[:1000]!r}")
             return sent
@@ -144,6 +145,7 @@ def _lists() -> list[List]:
               pageInfo { hasNextPage endCursor } edges { node { contentId status progress lastAccessedOn completedOn
               timeSpent } } } } }""",
             variables={"context": BATCH},
+            user=VIEWER,
         ),
         List(
             "leaves of a tree with views",
@@ -152,6 +154,7 @@ def _lists() -> list[List]:
               pageInfo { hasNextPage endCursor } edges { node { identifier name kind mimeType leafNodesCount optional
               viewerView(contextId: $context) { status progress lastAccessedOn } } } } } }""",
             variables={"context": BATCH},
+            user=VIEWER,
         ),
         List(
             "statuses of leaves",
@@ -159,6 +162,7 @@ def _lists() -> list[List]:
             query="""query ($context: String!) { me { enrolment(collectionId: "leaves", contextId: $context) { status
               contentStatus { contentId status } } } }""",
             variables={"context": BATCH},
+            user=VIEWER,
         ),
         List(
             "table",
@@ -248,7 +252,7 @@ def _tell(engines: str, lists: list[List], taken: dict[tuple[str, int], list[flo
 
 
 async def _fill(cohort: Instance) -> None:
-    """A learner in 100 courses, a batch of 100 learners, a tree of 1,000 leaves with 200 of them viewed, and states of 5,000
+    """A learner in 100 courses, a batch of 100 learners, a tree of 1,000 leaves of which another learner viewed 200, and states of 5,000
     learners of 1,000 schools."""
     tree_version = await _patiently(lambda: publish_courses(cohort, ENROLLED))
     await _patiently(lambda: cohort.publish(course("leaves", LEAVES)))
@@ -275,10 +279,10 @@ async def _patiently(fill: Callable[[], Awaitable[T]]) -> T:
 
 def _views() -> Iterator[Write]:
     """Of the first leaves, each completed, and the enrolment."""
-    yield Write(ENROLMENTS, (READER, "leaves", BATCH), {"active": True, "enrolled_on": AT, "changed_at": 1})
-    yield Write(LEARNER_SCOPES, (READER, "leaves", BATCH), {"scope": "leaves"})
+    yield Write(ENROLMENTS, (VIEWER, "leaves", BATCH), {"active": True, "enrolled_on": AT, "changed_at": 1})
+    yield Write(LEARNER_SCOPES, (VIEWER, "leaves", BATCH), {"scope": "leaves"})
     for number in range(VIEWED):
-        key = ViewKey(READER, "leaves", BATCH, f"leaves-leaf-{number}")
+        key = ViewKey(VIEWER, "leaves", BATCH, f"leaves-leaf-{number}")
         view = View(key, Status.COMPLETED, started_on=AT, last_accessed_on=AT, last_updated_on=AT)
         yield Write(VIEWS, row_key(key), {**view_values(view), **ENDING, "changed_at": 1})
 
