@@ -72,6 +72,7 @@ class Known:
         self._questions: dict[str | None, Questions] = {}
         self._reasons: dict[str | None, frozenset[Holds | None]] = {}
         self._mutations: dict[str | None, CompiledMutation | None] = {}
+        self._mutates: dict[str | None, bool] = {}
 
     def seconds(self, operation_name: str | None, lifetimes: Lifetimes) -> int:
         """For how long the answer to the operation holds; 0 where there is no such operation."""
@@ -105,6 +106,16 @@ class Known:
                 compiled(self._schema, self.document, operation, reader) if is_plain else None
             )
         return self._mutations[operation_name]
+
+    def mutates(self, operation_name: str | None) -> bool:
+        """Whether there is such an operation, and it is a mutation."""
+        found = self._mutates.get(operation_name)
+        if found is None:
+            operation = get_operation_ast(self.document, operation_name)
+            if operation is None:
+                return False  # as above
+            found = self._mutates[operation_name] = operation.operation is OperationType.MUTATION
+        return found
 
     def reasons(self, operation: OperationDefinitionNode) -> frozenset[Holds | None]:
         """Why the fields of the operation hold for a while (graph/lifetimes.py)."""

@@ -8,7 +8,7 @@ the executor meets it again and reports it at its path. Resolvers of this kind m
 other exception is a fault of Cohort: it is not tried again, and is told at the field that was compiled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import Enum
 from functools import partial
@@ -57,9 +57,13 @@ from graph.upstream import (
     plain_function_of,
 )
 from resolvers.nouns import PORTION, CohortError, far_over, written_milliseconds
+from telemetry.metrics import WAYS
 
 FEW = 16
-"""Members of a list that are worked on without a look at the clock, which would take longer than they do."""
+"""Members of a list that are worked on without a look at the clock, and not counted: that would take longer than they do."""
+_LIGHT, _WHOLE, _OBJECTS, _REFUSED, _UNBOUND = (
+    WAYS.labels("list", way) for way in ("light", "made_whole", "objects", "refused", "unbound")
+)
 
 
 class ProjectingExecutor(Executor):
@@ -72,6 +76,7 @@ class ProjectingExecutor(Executor):
         """The compiled fields by identity of their selections, which are kept so that no others get the same."""
         self._members: dict[int, tuple[Selected, Read | None]] = {}
         """The same of the members of lists."""
+        self._made_whole = [0]  # light members
         self._lasts = False
         """Whether what is compiled serves more than this request: then it remembers no values."""
 
@@ -120,6 +125,23 @@ class ProjectingExecutor(Executor):
             light = lights_of(classes_of(of) or ()).get(result.__class__)
             result = result if light is None else light.whole(result, self.context_value)
         return super().complete_value(return_type, field_details_list, info, path, result, position_context)
+
+    def complete_iterable_value(
+        self,
+        item_type: GraphQLOutputType,
+        field_details_list: Selected,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        items: Iterable[Any],
+        position_context: Any,
+    ) -> Any:
+        """A list comes here where its members are not bound, or where one was refused or the turn was over."""
+        if self._reads and isinstance(items, list | tuple) and len(items) > FEW:
+            bound = self.member_reader(item_type, field_details_list) is not None
+            (_REFUSED if bound else _UNBOUND).inc()
+        return super().complete_iterable_value(
+            item_type, field_details_list, info, path, items, position_context
+        )
 
     def _billed(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
         read, built, least = self._value(of, selected), self._bill.built, self._least(of, selected)
@@ -205,6 +227,7 @@ class ProjectingExecutor(Executor):
         if read is None:
             return None
         item, built, least = read, self._bill.built, self._least(of, selected)
+        made = self._made_whole
 
         def read_list(value: Any) -> list[Any]:
             if value.__class__ is not list and value.__class__ is not tuple:
@@ -212,13 +235,14 @@ class ProjectingExecutor(Executor):
             if len(value) <= FEW:
                 built(least * len(value))
                 return [item(member) for member in value]
-            done: list[Any] = []
+            done, before = list[Any](), made[0]
             for start in range(0, len(value), PORTION):
                 if far_over():
                     raise NotPlain  # the executor completes it in turns
                 portion = value[start : start + PORTION]
                 built(least * len(portion))
                 done += [item(member) for member in portion]
+            (_WHOLE if made[0] > before else _LIGHT if is_light(value[0]) else _OBJECTS).inc()
             return done
 
         return read_list
@@ -236,7 +260,7 @@ class ProjectingExecutor(Executor):
             known[name].light for name, asked in below.items() if asked[0].node.name.value != "__typename"
         }
         direct = {light for light, how in lights.items() if read <= how.attributes}
-        return object_reader(classes | direct, known, _whole(lights, self.context_value))
+        return object_reader(classes | direct, known, _whole(lights, self.context_value, self._made_whole))
 
     def _leaf(self, of: Any) -> Read:
         if of is GraphQLInt:
@@ -339,11 +363,12 @@ class _Kept(dict[Any, Any]):
         return shown
 
 
-def _whole(lights: Mapping[type, Light], session: Any) -> Read:
+def _whole(lights: Mapping[type, Light], session: Any, made: list[int]) -> Read:
     def whole(source: Any) -> Any:
         light = lights.get(source.__class__)
         if light is None:
             raise NotPlain
+        made[0] += 1
         return light.whole(source, session)
 
     return whole
