@@ -2,7 +2,8 @@
 
 CPU milliseconds of this process for a request, with all its threads: the minimum and the median of TIMES, one request at a time and
 eight at a time. Lists take turns, request by request, so that other work on the machine meets all of them. Nothing of a table is kept
-between two requests. NAME: only lists whose name has this in it, or ``all``. With PROFILE, a file, cProfile's figures of the loop's
+between two requests. NAME: only lists whose name has this in it, or one of these, with commas
+between them; or ``all``. With PROFILE, a file, cProfile's figures of the loop's
 thread are written there.
 """
 
@@ -211,7 +212,9 @@ async def main(engines: str = "real", times: str = "40", name: str = "all", prof
         await stack.enter_async_context(app.router.lifespan_context(app))
         clients = {role: Client(app, settings, role) for role in Role}
         calls = {
-            each.name: (each, each.call(clients)) for each in _lists() if name == "all" or name in each.name
+            each.name: (each, each.call(clients))
+            for each in _lists()
+            if name == "all" or any(part in each.name for part in name.split(","))
         }
         taken = await _in_turns({name: call for name, (_, call) in calls.items()}, int(times))
         _tell(engines, [each for each, _ in calls.values()], taken)

@@ -8,7 +8,7 @@ the executor meets it again and reports it at its path. Resolvers of this kind m
 other exception is a fault of Cohort: it is not tried again, and is told at the field that was compiled.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
 from functools import partial
@@ -61,8 +61,8 @@ from telemetry.metrics import WAYS
 
 FEW = 16
 """Members of a list that are worked on without a look at the clock, and not counted: that would take longer than they do."""
-_LIGHT, _WHOLE, _OBJECTS, _REFUSED, _UNBOUND = (
-    WAYS.labels("list", way) for way in ("light", "made_whole", "objects", "refused", "unbound")
+_LIGHT, _WHOLE, _OBJECTS, _MEMBERS, _UNBOUND = (
+    WAYS.labels("list", way) for way in ("light", "made_whole", "objects", "by_member", "unbound")
 )
 
 
@@ -126,22 +126,12 @@ class ProjectingExecutor(Executor):
             result = result if light is None else light.whole(result, self.context_value)
         return super().complete_value(return_type, field_details_list, info, path, result, position_context)
 
-    def complete_iterable_value(
-        self,
-        item_type: GraphQLOutputType,
-        field_details_list: Selected,
-        info: GraphQLResolveInfo[Any],
-        path: Path,
-        items: Iterable[Any],
-        position_context: Any,
-    ) -> Any:
-        """A list comes here where its members are not bound, or where one was refused or the turn was over."""
-        if self._reads and isinstance(items, list | tuple) and len(items) > FEW:
-            bound = self.member_reader(item_type, field_details_list) is not None
-            (_REFUSED if bound else _UNBOUND).inc()
-        return super().complete_iterable_value(
-            item_type, field_details_list, info, path, items, position_context
-        )
+    def list_reader(self, of: GraphQLOutputType, selected: Selected, count: int) -> Read | None:
+        if not self._reads or count <= FEW:
+            return None
+        read = self.member_reader(of, selected)
+        (_UNBOUND if read is None else _MEMBERS).inc()
+        return read
 
     def _billed(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
         read, built, least = self._value(of, selected), self._bill.built, self._least(of, selected)

@@ -252,8 +252,8 @@ async def some_rows(instance: Instance, random: Random, user: str) -> None:
             place = ("Course", collection, user, in_rows, collection)
             writes.append(Write(AGGREGATES, place, stored_aggregate(random)))
     listing = {"active": True, "enrolled_on": NOW}
-    place = ("batch", "course", bucket_of(user, BUCKETS), user)
-    writes.append(Write(ENROLMENTS_BY_CONTEXT, place, listing))
+    listed_at = ("batch", "course", bucket_of(user, BUCKETS), user)
+    writes.append(Write(ENROLMENTS_BY_CONTEXT, listed_at, listing))
     for context in ("batch", "course"):
         for content in "ab":
             values = {
