@@ -14,15 +14,18 @@ from graphql import GraphQLObjectType, get_named_type
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from graph.collections import OwnTree
 from graph.context_rosters import RosterConnection, RosterEntry
 from graph.enrolment_lists import EnrolmentConnection
 from graph.enrolments import Enrolment
 from graph.learners import Learner
 from graph.paging import Connection, connection, counted_connection, light_connection
 from graph.scalars import CONFIG
+from graph.summary import ContentStatus, LeafStatus
 from graph.upstream import core_schema
 from graph.views import View, place_of
 from resolvers import context_rosters
+from resolvers.collections import Tree
 from resolvers.enrolment_lists import (
     EnrolmentOrder,
     EnrolmentsWanted,
@@ -40,7 +43,9 @@ from resolvers.ordering import Ordering
 from resolvers.paging import Asked, Page
 from resolvers.views import views_page
 from rules import learners, views
+from rules.contents import Content, ContentKind
 from rules.contexts import bucket_of
+from rules.hierarchy import Hierarchy, Relations, RelationTree
 from rules.identifiers import ProgressKey, ViewKey
 from rules.moments import known_moment
 from rules.origins import Origin, OriginKind
@@ -83,6 +88,10 @@ class Query:
     def roster(self) -> RosterConnection:
         return self.of_roster  # type: ignore[attr-defined, no-any-return]
 
+    @strawberry.field
+    def statuses(self) -> list[ContentStatus]:
+        return self.of_leaves  # type: ignore[attr-defined, no-any-return]
+
 
 SCHEMA = core_schema(strawberry.Schema(Query, config=CONFIG))
 
@@ -92,6 +101,7 @@ class Root:
     of_enrolments: EnrolmentConnection
     of_views: Connection[View]
     of_roster: RosterConnection
+    of_leaves: Any
 
 
 _ORDER: Ordering[Any] = Ordering("ENROLLED_ON", attrgetter("enrolled_on"), attrgetter("collection_id"))
@@ -143,6 +153,28 @@ def whole_entry(found: context_rosters.RosterEntry) -> RosterEntry:
     )
 
 
+def some_leaves(random: Random, number: int) -> tuple[list[LeafStatus], list[ContentStatus]]:
+    """Light ones, and the same whole."""
+    leaves = [
+        {
+            "identifier": f"leaf-{each}",
+            "name": random.choice(TEXTS),
+            "mimeType": random.choice([None, "video/mp4"]),
+            "relationalMetadata": {"optional": random.random() < 0.5},
+        }
+        for each in range(number)
+    ]
+    root = {"identifier": "course", "name": "Course", "children": leaves}
+    content = Content("course", "Course", ContentKind.COLLECTION, "Live", None, number, "course", 1, None)
+    relations = RelationTree("course", 1, {"course": Relations("course", frozenset())})
+    tree = OwnTree(Tree(content, Hierarchy(root), relations))
+    values = [(leaf["identifier"], leaf["name"], random.choice([*Status]), tree, leaf) for leaf in leaves]
+    return [LeafStatus._make(one) for one in values], [
+        ContentStatus(content_id=id_, name=name, status=status, own_tree=own, leaf=leaf)  # type: ignore[arg-type]
+        for id_, name, status, own, leaf in values
+    ]
+
+
 async def _no_count() -> int | None:
     return None
 
@@ -164,15 +196,18 @@ def world(random: Random) -> World:
     enrolments = OrderedPage([OrderedEnrolment(listed(random), _ORDER) for _ in range(number)], has_more=True)
     shown = ListedViews([some_view(random) for _ in range(number)], has_more=False)
     roster = Page([some_entry(random) for _ in range(number)], has_more=True)
+    leaves, whole_leaves = some_leaves(random, number)
     light = Root(
         enrolments_in(light_connection(enrolments, cursor, begun=False)),
         light_connection(shown, place_of, begun=False),
         roster_of(roster, None),
+        leaves,
     )
     whole = Root(
         enrolments_in(connection(enrolments, lambda one: Enrolment.of(one.node.enrolled, NOW), cursor)),
         connection(shown, whole_view, place_of),
         roster_of(roster, whole_entry),
+        whole_leaves,
     )
     return light, whole
 
@@ -196,6 +231,10 @@ FIELDS: dict[str, Sequence[str]] = {
         *("timeSpent", "startedOn", "lastUpdatedOn", "origin", "id"),
     ],
     "Origin": ["kind", "collectionId", "contextId", "reason", "at"],
+    "ContentStatus": ["contentId", "name", "status", "node"],
+    "HierarchyNode": [
+        *("identifier", "name", "kind", "mimeType", "primaryCategory", "leafNodesCount", "optional"),
+    ],
     "PageInfo": ["hasNextPage", "hasPreviousPage", "startCursor", "endCursor"],
 }
 
