@@ -1,6 +1,6 @@
-"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|commands|computed-page|embedded|real|exhaust|groups|hierarchy|jobs|load|migration|mirror|oulad|pages|peers|publish|scale|sizing|statements|viewer|workers]``;
+"""Runs the benchmarks: ``python -m bench [abuse|archive|attempts|commands|computed-page|embedded|real|exhaust|groups|hierarchy|jobs|lists|load|migration|mirror|oulad|pages|peers|publish|scale|sizing|statements|viewer|workers]``;
 see docs/benchmarks.md for figures and how to read them. ``embedded`` and ``real`` take the names of those to run: ``views``,
-``reads``; all without. ``archive``, ``attempts``, ``commands``, ``computed-page``, ``exhaust``, ``hierarchy``, ``jobs``, ``migration``, ``mirror``, ``oulad``, ``peers``,
+``reads``; all without. ``archive``, ``attempts``, ``commands``, ``computed-page``, ``exhaust``, ``hierarchy``, ``jobs``, ``lists``, ``migration``, ``mirror``, ``oulad``, ``peers``,
 ``publish``, ``scale costs``, ``sizing``, ``statements``, ``viewer`` and ``workers`` run on the real servers, ``abuse``, ``load`` and ``pages`` on the embedded engines, or each on those
 named after it."""
 
@@ -25,6 +25,7 @@ from bench import (
     groups,
     hierarchy,
     jobs,
+    lists,
     loading,
     migration,
     mirror,
@@ -176,6 +177,8 @@ if __name__ == "__main__":
         uvloop.run(computed_page.main(*sys.argv[2:3]))
     elif sys.argv[1:2] == ["hierarchy"]:
         uvloop.run(hierarchy.main(*sys.argv[2:3]))
+    elif sys.argv[1:2] == ["lists"]:
+        uvloop.run(lists.main(*sys.argv[2:6]))
     elif sys.argv[1:2] == ["migration"]:
         uvloop.run(migration.main(*sys.argv[2:]))
     elif sys.argv[1:2] == ["mirror"]:

@@ -11,10 +11,12 @@ from graph.access import Access, to
 from graph.arguments import chosen
 from graph.fields import field
 from graph.info import Info
+from graph.light import stands_for
 from graph.lookahead import asks_for_leaves
 from graph.orders import RosterOrder, RosterOrderBy, is_descending
-from graph.paging import After, Before, CountedConnection, First, Last, counted_connection
-from resolvers import context_rosters
+from graph.paging import After, Before, CountedConnection, Edge, First, Last, counted_connection
+from resolvers import context_rosters, nouns
+from resolvers.listed_enrolments import ListedEnrolment
 from resolvers.ordering import MOST_ORDERED, PARTS
 from resolvers.paging import asked
 
@@ -83,21 +85,35 @@ async def roster(
         by=order.by,
         descending=is_descending(order),
     )
-    found = context_rosters.ContextRoster(
-        info.context, self.context, collection_id, leaves=asks_for_leaves(info)
-    )
+    leaves = asks_for_leaves(info)
+    found = context_rosters.ContextRoster(info.context, self.context, collection_id, leaves=leaves)
     page = await found.page(wanted, page_asked)
+    whole = partial(_entry, session=info.context) if leaves else None
     return counted_connection(
-        *(RosterConnection, page, partial(_entry, info), attrgetter("place")),
+        *(RosterConnection, page, whole, _PLACE),
         partial(found.count, wanted),
         begun=page_asked.place is not None,
     )
 
 
-def _entry(info: Info, found: context_rosters.RosterEntry) -> RosterEntry:
+def _entry(found: context_rosters.RosterEntry, session: nouns.Session) -> RosterEntry:
     from graph.enrolments import Enrolment
     from graph.learners import Learner
 
+    one = found.enrolment
     return RosterEntry(
-        learner=Learner.of(found.learner), enrolment=Enrolment.of(found.enrolled, info.context.now())
+        learner=Learner.of(found.learner.profile),
+        enrolment=Enrolment.of_listed(one, session)
+        if isinstance(one, ListedEnrolment)
+        else Enrolment.of(one, session.now()),
     )
+
+
+_PLACE = attrgetter("place")
+stands_for(RosterEntry, context_rosters.RosterEntry, ("learner", "enrolment"), _entry)
+stands_for(
+    Edge,
+    context_rosters.RosterEntry,
+    ("node",),
+    lambda entry, session: Edge(node=_entry(entry, session), member=entry, place=_PLACE),
+)

@@ -76,6 +76,7 @@ class Known:
         self._questions: dict[str | None, Questions] = {}
         self._reasons: dict[str | None, frozenset[Holds | None]] = {}
         self._mutations: dict[str | None, CompiledMutation | None] = {}
+        self._mutates: dict[str | None, bool] = {}
 
     @cached_property
     def readers(self) -> Readers:
@@ -114,6 +115,16 @@ class Known:
                 compiled(self._schema, self.document, operation, reader) if is_plain else None
             )
         return self._mutations[operation_name]
+
+    def mutates(self, operation_name: str | None) -> bool:
+        """Whether there is such an operation, and it is a mutation."""
+        found = self._mutates.get(operation_name)
+        if found is None:
+            operation = get_operation_ast(self.document, operation_name)
+            if operation is None:
+                return False  # as above
+            found = self._mutates[operation_name] = operation.operation is OperationType.MUTATION
+        return found
 
     def reasons(self, operation: OperationDefinitionNode) -> frozenset[Holds | None]:
         """Why the fields of the operation hold for a while (graph/lifetimes.py)."""

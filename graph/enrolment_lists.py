@@ -1,5 +1,6 @@
 """A learner's list of enrolments."""
 
+from operator import attrgetter
 from typing import Annotated
 
 import strawberry
@@ -14,7 +15,7 @@ from graph.lookahead import asks_for_leaves
 from graph.metrics import OrderDirection
 from graph.paging import After, Before, Connection, Edge, First, Last, connection, light_connection
 from resolvers import enrolment_lists
-from resolvers.enrolment_lists import EnrolmentsWanted
+from resolvers.enrolment_lists import EnrolmentsWanted, OrderedEnrolment, OrderedPage
 from resolvers.listed_enrolments import ListedEnrolment, ListedPage
 from resolvers.ordering import MOST_ORDERED, PARTS
 from resolvers.paging import MOST, asked
@@ -90,6 +91,8 @@ async def enrolments_of(
     shown: Connection[Enrolment]
     if isinstance(page, ListedPage):
         shown = light_connection(page, enrolment_lists.place_of, begun=begun)
+    elif isinstance(page, OrderedPage):
+        shown = light_connection(page, _CURSOR, begun=begun)
     else:
         shown = connection(
             page, lambda listed: Enrolment.of(listed.enrolled, now), lambda listed: listed.cursor, begun=begun
@@ -99,6 +102,15 @@ async def enrolments_of(
     )
 
 
+_CURSOR = attrgetter("cursor")
+stands_for(
+    Edge,
+    OrderedEnrolment,
+    ("node",),
+    lambda ordered, session: Edge(
+        node=Enrolment.of_listed(ordered.node, session), member=ordered, place=_CURSOR
+    ),
+)
 stands_for(
     Edge,
     ListedEnrolment,

@@ -17,11 +17,14 @@ from graph.errors import UserError, carry_out
 from graph.fields import field, mutation
 from graph.group_lists import groups
 from graph.info import Info
+from graph.light import stands_for
+from graph.lookahead import is_asked
 from graph.node import Node
-from graph.paging import After, Before, Connection, First, Last, connection, page_size
+from graph.paging import After, Before, Connection, First, Last, connection, light_connection, page_size
 from graph.summary import Summary
-from graph.views import View
+from graph.views import View, place_of
 from resolvers import enrolments, learners, nouns, summary, views
+from resolvers.listed_views import ListedViews
 from resolvers.opaque_texts import decode_cursor
 from resolvers.paging import MOST
 
@@ -133,7 +136,10 @@ class Learner(Node):
             content_ids=content_ids,
             first=page_size(first),
             after=None if place is None else place[0],
+            details=is_asked(info, "progressDetails"),
         )
+        if isinstance(page, ListedViews):
+            return light_connection(page, place_of, begun=place is not None)
         return connection(page, View.of, lambda view: (view.key.content_id,), begun=place is not None)
 
     @field(
@@ -175,6 +181,14 @@ class Learner(Node):
     ) -> Summary | None:
         found = await summary.summary(info.context, self.user_id, collection_id, context_id)
         return Summary.of_summary(found)
+
+
+stands_for(
+    Learner,
+    learners.ProfiledLearner,
+    ("user_id", "name", *nouns.ATTRIBUTES),
+    lambda learner, _: Learner.of(learner.profile),
+)
 
 
 @strawberry.input(description="What to change of a profile: what is left out stays, null clears.")

@@ -19,7 +19,8 @@ _CLASSES: set[type] = set()
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """``attributes``: those that say the same of it as of the whole object, which ``whole`` makes of it."""
+    """``attributes``: those that say the same of it as of the whole object, which ``whole`` makes of it; and fields of the type
+    that are read ``at_hand`` (graph/fields.py), from it as well."""
 
     attributes: frozenset[str]
     whole: Callable[[Any, Session], Any]

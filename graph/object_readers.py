@@ -41,12 +41,14 @@ MOMENT = (Way("{v}.__class__ is int or {v}.__class__ is datetime", "kept{n}[{v}]
 
 
 class FieldReader(NamedTuple):
-    """A field: ``get`` gives what its resolver gives, ``attribute`` is its name where that is an attribute of the object.
+    """A field: ``get`` gives what its resolver gives, ``attribute`` is its name where that is an attribute of the object, ``light``
+    by which a light member says that ``get`` reads it, too (graph/light.py); None where it can't.
     ``shown`` gives what stands for a value in the answer, and None does so itself where the field is ``nullable``. ``ways``
     show most values without a call, out of ``kept`` if they name that."""
 
     get: Read
     attribute: str | None
+    light: str | None
     shown: Show
     ways: tuple[Way, ...]
     kept: Mapping[Any, str] | None

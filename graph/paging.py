@@ -119,12 +119,16 @@ def _page_info(page: Page[D], place: Callable[[D], Sequence[str]], *, begun: boo
 def counted_connection(
     of: type[C],
     page: Page[D],
-    node: Callable[[D], Any],
+    node: Callable[[D], Any] | None,
     place: Callable[[D], Sequence[str]],
     count: Callable[[], Awaitable[int | None]],
     *,
     begun: bool,
 ) -> C:
-    """The same, of a list with ``totalCount``. ``count``: reads it, if the page does not have it and it is asked for."""
-    found = connection(page, node, place, begun=begun)
+    """The same, of a list with ``totalCount``. ``count``: reads it, if the page does not have it and it is asked for. ``node``:
+    None where members stand for their edges."""
+    if node is None:
+        found: Connection[Any] = light_connection(page, place, begun=begun)
+    else:
+        found = connection(page, node, place, begun=begun)
     return of(edges=found.edges, page_info=found.page_info, known=page.total, count=count)

@@ -54,9 +54,13 @@ from graph.upstream import (
     plain_function_of,
 )
 from resolvers.nouns import PORTION, far_over
+from telemetry.metrics import WAYS
 
 FEW = 16
-"""Members of a list that are worked on without a look at the clock, which would take longer than they do."""
+"""Members of a list that are worked on without a look at the clock, and not counted: that would take longer than they do."""
+_LIGHT, _WHOLE, _OBJECTS, _MEMBERS, _UNBOUND = (
+    WAYS.labels("list", way) for way in ("light", "made_whole", "objects", "by_member", "unbound")
+)
 
 
 class ProjectingExecutor(Executor):
@@ -143,6 +147,13 @@ class ProjectingExecutor(Executor):
             result = result if light is None else light.whole(result, self.context_value)
         return super().complete_value(return_type, field_details_list, info, path, result, position_context)
 
+    def list_reader(self, of: GraphQLOutputType, selected: Selected, count: int) -> Show | None:
+        if not self._reads or count <= FEW:
+            return None
+        read = self.member_reader(of, selected)
+        (_UNBOUND if read is None else _MEMBERS).inc()
+        return read
+
     def _billed(self, of: GraphQLOutputType, selected: Selected) -> Show | None:
         read, least = self._value(of, selected), self._least(of, selected)
         if read is None:
@@ -177,10 +188,12 @@ class ProjectingExecutor(Executor):
         name = selected[0].node.name.value
         if name == "__typename":
             named = parent.name
-            return FieldReader(lambda _: named, None, lambda value, _: str(value), TEXT, None, nullable=False)
+            return FieldReader(
+                lambda _: named, None, None, lambda value, _: str(value), TEXT, None, nullable=False
+            )
         # A root field goes by its resolver, which asks first who may ask for it (graph/access.py).
         field = None if parent is self.schema.query_type else parent.fields.get(name)
-        get, attribute = self._source(field, selected) if field else (None, None)
+        get, attribute, light = self._source(field, selected) if field else (None, None, None)
         if field is None or get is None:
             return None
         nullable = not isinstance(field.type, GraphQLNonNull)
@@ -189,26 +202,26 @@ class ProjectingExecutor(Executor):
         if shown is None:
             return None
         if isinstance(shown, Moments | Choices):
-            return FieldReader(get, attribute, shown, shown.ways, shown.kept, nullable)
+            return FieldReader(get, attribute, light, shown, shown.ways, shown.kept, nullable)
         ways = _WAYS.get(of.name, ()) if is_leaf_type(of) else ()
-        return FieldReader(get, attribute, shown, ways, None, nullable)
+        return FieldReader(get, attribute, light, shown, ways, None, nullable)
 
-    def _source(self, field: GraphQLField, selected: Selected) -> tuple[Read | None, str | None]:
-        """What the field's resolver gives, and the attribute where it is one."""
+    def _source(self, field: GraphQLField, selected: Selected) -> tuple[Read | None, str | None, str | None]:
+        """What the field's resolver gives, the attribute where it is one, and by which name a light member says that it has it."""
         definition = definition_of(field)
         if definition is None:
-            return None, None
+            return None, None, None
         at_hand: Read | None = definition.metadata.get(AT_HAND)
         if at_hand is not None:
-            return at_hand, None  # AttributeError: it is not at hand
+            return at_hand, None, definition.python_name  # AttributeError: it is not at hand
         attribute = attribute_of(definition)
         if attribute is not None:
-            return attrgetter(attribute), attribute
+            return attrgetter(attribute), attribute, attribute
         function = plain_function_of(definition)
         if function is None:
-            return None, None
+            return None, None, None
         arguments = self.arguments(field, selected[0])
-        return _tried(partial(function, **arguments) if arguments else function), None
+        return _tried(partial(function, **arguments) if arguments else function), None, None
 
     def _value(self, of: GraphQLOutputType, selected: Selected) -> Show | None:
         if isinstance(of, GraphQLNonNull):
@@ -238,13 +251,15 @@ class ProjectingExecutor(Executor):
             if len(value) <= FEW:
                 built(least * len(value))
                 return [item(member, caller) for member in value]
-            done: list[Any] = []
+            done, before = list[Any](), caller.made_whole
             for start in range(0, len(value), PORTION):
                 if far_over():
                     raise NotPlain  # the executor completes it in turns
                 portion = value[start : start + PORTION]
                 built(least * len(portion))
                 done += [item(member, caller) for member in portion]
+            whole = caller.made_whole > before
+            (_WHOLE if whole else _LIGHT if is_light(value[0]) else _OBJECTS).inc()
             return done
 
         return read_list
@@ -259,7 +274,7 @@ class ProjectingExecutor(Executor):
             return None
         lights = lights_of(classes)
         read = {
-            known[name].attribute for name, asked in below.items() if asked[0].node.name.value != "__typename"
+            known[name].light for name, asked in below.items() if asked[0].node.name.value != "__typename"
         }
         direct = {light for light, how in lights.items() if read <= how.attributes}
         return object_reader(classes | direct, known, _whole(lights))
@@ -312,6 +327,7 @@ def _whole(lights: Mapping[type, Light]) -> Show:
         light = lights.get(source.__class__)
         if light is None:
             raise NotPlain
+        caller.made_whole += 1
         return light.whole(source, caller.session)
 
     return whole

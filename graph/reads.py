@@ -1,16 +1,20 @@
 """What compiled code is given, and what it gives (graph/projection.py)."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from resolvers.nouns import Bill
 
 
-class Caller(NamedTuple):
-    """Whose request is answered, for what is compiled for the requests of all: the session, and the bill."""
+@dataclass(slots=True)
+class Caller:
+    """Whose request is answered, for what is compiled for the requests of all: the session, and the bill. ``made_whole``: light
+    members of whom the whole object was made."""
 
     session: Any
     bill: Bill
+    made_whole: int = 0
 
 
 Read = Callable[[Any], Any]

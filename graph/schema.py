@@ -64,6 +64,7 @@ from resolvers import (
 )
 from resolvers.errors import forget_traces
 from resolvers.opaque_texts import decode
+from telemetry.metrics import WAYS
 
 _MODES = frozenset(mode.value for mode in nouns.AggregationMode)
 PRINTED = Path(__file__).with_name("schema.graphql")
@@ -156,6 +157,11 @@ async def find_node(info: Info, global_id: str) -> Node | Planned[GroupActivity]
     raise nouns.InvalidInput("id must be one that this API gave out", field="id")
 
 
+_COMPILED, _VARIABLES, _REFUSED, _UNBOUND = (
+    WAYS.labels("mutation", way) for way in ("compiled", "variables", "refused", "unbound")
+)
+
+
 class CohortSchema(strawberry.Schema):
     """No error leaves it but as a client may see it. ``documents``: those that it knows. ``executor``: what executes others than
     compiled ones."""
@@ -203,6 +209,10 @@ class CohortSchema(strawberry.Schema):
         variables = variable_values or {}
         given = None if mutation is None else mutation.given(variables)
         if mutation is None or given is None:
+            if mutation is not None:
+                _VARIABLES.inc()
+            elif known.mutates(name):
+                _UNBOUND.inc()
             return {}
         self.documents.let_through.update(known.over)
         try:
@@ -211,7 +221,9 @@ class CohortSchema(strawberry.Schema):
             refused = GraphQLError(error.message, mutation.operation, original_error=error)
             return PreExecutionError(None, [refused], {})
         with execution_of(mutation.operation):
-            return await mutation.execute(session, given)
+            result = await mutation.execute(session, given)
+        (_COMPILED if isinstance(result, ExecutionResult) else _REFUSED).inc()
+        return result
 
     def is_command(self, text: str, operation_name: str | None) -> bool:
         """Whether it is known that the operation runs one command alone, which is finished even if its caller leaves."""

@@ -1,7 +1,7 @@
 """One learner in one collection, in detail."""
 
 from datetime import datetime
-from typing import Self
+from typing import NamedTuple, Self, cast
 
 import strawberry
 
@@ -10,10 +10,11 @@ from graph.access import Access, to
 from graph.collections import HierarchyNode, OwnTree
 from graph.fields import field
 from graph.info import Info
+from graph.light import stands_for
 from graph.progress import Progress
 from resolvers import summary as details
 from resolvers.learner_trees import LearnerTree
-from resolvers.nouns import Json
+from resolvers.nouns import Json, Status
 
 CONTENT_STATUS = "Every leaf, each once, in the tree's order, with the learner's own status."
 UNITS = (
@@ -37,6 +38,24 @@ class ContentStatus:
     @field(description="The leaf, as a node of the collection's tree.")
     def node(self) -> HierarchyNode:
         return HierarchyNode.of(self.own_tree, self.leaf)
+
+
+class LeafStatus(NamedTuple):
+    """Stands for a ContentStatus."""
+
+    content_id: str
+    name: str
+    status: Status
+    own_tree: OwnTree
+    leaf: Json
+
+
+stands_for(
+    ContentStatus,
+    LeafStatus,
+    ("content_id", "name", "status"),
+    lambda one, _: ContentStatus(**one._asdict()),
+)
 
 
 @strawberry.type(description="A unit and how far a learner is in it.", directives=[to(Access.WITH_OBJECT)])
@@ -96,12 +115,11 @@ class Summary(Progress):
 
 async def statuses_in(info: Info, found: LearnerTree) -> list[ContentStatus]:
     own_tree = await OwnTree.of(info, found.tree)
-    return [
-        ContentStatus(
-            content_id=leaf["identifier"], name=leaf["name"], status=status, own_tree=own_tree, leaf=leaf
-        )
+    statuses = [
+        LeafStatus._make((leaf["identifier"], leaf["name"], status, own_tree, leaf))
         for leaf, status in found.contents()
     ]
+    return cast("list[ContentStatus]", statuses)
 
 
 async def units_in(info: Info, found: LearnerTree) -> list[UnitProgress]:

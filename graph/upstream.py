@@ -120,6 +120,10 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         """The hook: answers a member of a list without its executor; None where only that can."""
         raise NotImplementedError
 
+    def list_reader(self, of: GraphQLOutputType, selected: Selected, count: int) -> Show | None:
+        """The same, as long as the turn of the loop is not over; None where so few members are not worth it."""
+        raise NotImplementedError
+
     def execute_field(
         self,
         parent_type: GraphQLObjectType,
@@ -201,6 +205,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
                 item_type, field_details_list, info, path, items, position_context
             )
         members = _Members(self, item_type, field_details_list, info, path, items)
+        members.read = self.list_reader(item_type, field_details_list, len(items))
         if not members.go_on():
             return self._in_turns(members)
         return self._gathered(members) if members.later else members.completed

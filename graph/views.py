@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Self
 
 import strawberry
@@ -13,9 +14,12 @@ from graph.access import Access, to
 from graph.errors import UserError, carry_out
 from graph.fields import field, mutation, platform_name
 from graph.info import Info
+from graph.light import stands_for
 from graph.node import Node
+from graph.paging import Edge
 from graph.scores import Score
 from resolvers import assessments, nouns, views
+from resolvers.listed_views import ListedView
 
 if TYPE_CHECKING:
     from graph.view_places import AssessmentScores, Collection, Content, Context
@@ -67,7 +71,8 @@ class View(Node):
     last_accessed_on: datetime | None = strawberry.field(description="The last call that changed it.")
     completed_on: datetime | None = strawberry.field(description="When it was completed, null before.")
     place: strawberry.Private[nouns.ProgressKey]
-    whole: strawberry.Private[nouns.View | None] = None
+    whole: strawberry.Private[nouns.View | ListedView | None] = None
+    """As much of it as was read."""
 
     @classmethod
     def of(cls, view: nouns.View, *, whole: bool = True) -> Self:
@@ -94,20 +99,39 @@ class View(Node):
             place=place,
         )
 
+    @classmethod
+    def of_listed(cls, view: ListedView) -> Self:
+        """The whole object of a member of a page. Its moments are epoch milliseconds, which the scalar takes too."""
+        return cls(
+            content_id=view.content_id,
+            status=view.status,
+            progress=view.progress,
+            last_accessed_on=view.last_accessed_on,  # type: ignore[arg-type]
+            completed_on=view.completed_on,  # type: ignore[arg-type]
+            place=view.place,
+            whole=view,
+        )
+
     def key(self) -> tuple[str, ...]:
         return self.place.user_id, self.place.collection_id, self.place.context_id, self.content_id
 
-    async def load(self, info: Info) -> nouns.View:
+    async def load(self, info: Info) -> nouns.View | ListedView:
         """Loads what the short form leaves out, in one batch for the whole page."""
         if self.whole is None:
             self.whole = await views.whole_view(info.context, self._key())
         return self.whole
 
-    @field(description="The collection's identifier; the content's own where it was taken by itself.")
+    @field(
+        description="The collection's identifier; the content's own where it was taken by itself.",
+        at_hand=attrgetter("place.collection_id"),
+    )
     def collection_id(self) -> str:
         return self.place.collection_id
 
-    @field(description="The context's id; the collection's identifier where there was none.")
+    @field(
+        description="The context's id; the collection's identifier where there was none.",
+        at_hand=attrgetter("place.context_id"),
+    )
     def context_id(self) -> str:
         return self.place.context_id
 
@@ -141,32 +165,69 @@ class View(Node):
     def _key(self) -> nouns.ViewKey:
         return nouns.ViewKey(*self.key())
 
-    @field(description="Seconds, over all calls.")
+    @field(description="Seconds, over all calls.", at_hand=attrgetter("whole.time_spent"))
     async def time_spent(self, info: Info) -> int | None:
         return (await self.load(info)).time_spent
 
-    @field(description="What the player last noted, as it sent it.")
+    @field(
+        description="What the player last noted, as it sent it.", at_hand=attrgetter("whole.progress_details")
+    )
     async def progress_details(self, info: Info) -> JSON | None:
-        details = (await self.load(info)).progress_details
+        if not isinstance(self.whole, nouns.View):
+            self.whole = await views.whole_view(info.context, self._key())
+        details = self.whole.progress_details
         return None if details is None else JSON(details)
 
-    @field(description="The first call.")
+    @field(description="The first call.", at_hand=attrgetter("whole.started_on"))
     async def started_on(self, info: Info) -> datetime | None:
-        return (await self.load(info)).started_on
+        return _moment((await self.load(info)).started_on)
 
-    @field(description="Where the status came from; null where it was earned here.")
+    @field(
+        description="Where the status came from; null where it was earned here.",
+        at_hand=lambda view: _origin(view.whole.origin),
+    )
     async def origin(self, info: Info) -> "Origin | None":
-        origin = (await self.load(info)).origin
-        return None if origin is None else Origin.of(origin)
+        return _origin((await self.load(info)).origin)
 
     @field(description="The score of the best attempt, of an assessment; null without attempts.")
     async def score(self, info: Info) -> Score | None:
         best = await assessments.best_score(info.context, self._key())
         return None if best is None else Score.of(best)
 
-    @field(description="The last call that changed it.")
+    @field(description="The last call that changed it.", at_hand=attrgetter("whole.last_updated_on"))
     async def last_updated_on(self, info: Info) -> datetime | None:
-        return (await self.load(info)).last_updated_on
+        return _moment((await self.load(info)).last_updated_on)
+
+
+def _origin(origin: nouns.Origin | None) -> Origin | None:
+    return None if origin is None else Origin.of(origin)
+
+
+def _moment(at: datetime | int | None) -> datetime | None:
+    """Of a listed view it is epoch milliseconds, which the scalar takes too."""
+    return at  # type: ignore[return-value]
+
+
+def place_of(view: ListedView) -> tuple[str]:
+    """What its cursor carries."""
+    return (view.content_id,)
+
+
+stands_for(
+    View,
+    ListedView,
+    (
+        *("content_id", "status", "progress", "last_accessed_on", "completed_on"),
+        *("collection_id", "context_id", "time_spent", "started_on", "last_updated_on", "origin"),
+    ),
+    lambda view, _: View.of_listed(view),
+)
+stands_for(
+    Edge,
+    ListedView,
+    ("node",),
+    lambda view, _: Edge(node=View.of_listed(view), member=view, place=place_of),
+)
 
 
 _CONTENT = "The content's identifier: a leaf of the collection, or a content by itself."

@@ -1,6 +1,6 @@
 """Enrolments of a learner, in the order of collection and context."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from rules.identifiers import ProgressKey
 from rules.moments import known_moment, moment
 from rules.progress import status_of
 from stores.columns import Milliseconds, NarrowColumn
-from stores.rows import Condition, Equal, Row, Rows
+from stores.rows import Condition, Equal, NarrowRow, Row, Rows
 from stores.tables import ENROLMENTS
 from stores.values import check_key
 
@@ -183,16 +183,27 @@ async def narrow_enrolments_page(
     found: list[NarrowEnrolment] = []
     while len(found) <= limit:
         page = (await rows.tuples(ENROLMENTS, [place], _NARROW, after=after, limit=limit + 1))[place]
-        # A row without a moment has only figures of an enrolment that is gone. `tuple.__new__` does not count the values again.
-        found += [
-            tuple.__new__(NarrowEnrolment, row)
-            for row in page
-            if row[3] is not None and (active is None or bool(row[2]) is active)
-        ]
+        found += [one for one in _enrolled_in(page) if active is None or bool(one.active) is active]
         if len(page) <= limit:
             break
         after = page[-1][:2]
     return found[:limit], len(found) > limit
+
+
+async def narrow_enrolments_of(
+    rows: Rows, user_ids: Sequence[str], collection_id: str, context_id: str
+) -> dict[str, NarrowEnrolment]:
+    """The enrolments of learners in one place, by learner; without those who never enrolled there. The ids are of rows."""
+    found = await rows.tuples(
+        ENROLMENTS, [(user_id,) for user_id in user_ids], _NARROW, prefix=(collection_id, context_id)
+    )
+    return {user_id: one for (user_id,), page in found.items() for one in _enrolled_in(page)}
+
+
+def _enrolled_in(page: Sequence[NarrowRow]) -> Iterator[NarrowEnrolment]:
+    """The enrolments in rows of _NARROW. A row without a moment has only figures of an enrolment that is gone."""
+    # `tuple.__new__` does not count the values again.
+    return (tuple.__new__(NarrowEnrolment, row) for row in page if row[3] is not None)
 
 
 def enrolment_of(row: Row | None) -> Enrolment | None:

@@ -23,8 +23,10 @@ from rules.triggers import TriggerKind
 from stores.engines import Stores
 from stores.tables import AGGREGATES
 from stores.turns import breathe, in_turns, over
+from telemetry.metrics import FIGURES_READ
 
 Touches = Mapping[str, Touch]
+_STORED, _COMPUTED = FIGURES_READ.labels("aggregates"), FIGURES_READ.labels("views")
 FEW = 16
 """Keys that are worked on between two looks at the clock."""
 
@@ -93,8 +95,9 @@ class Standings:
                 others[number] = key
                 aggregates[key] = None if row is None else NarrowAggregate._make(row).stored(user_id)
                 figures.append(None)
+        stale = [key for key in others.values() if changed[key] is not None]
+        _count(keys, stale)
         if others:
-            stale = [key for key in others.values() if changed[key] is not None]
             touches = await self._from_rows(stale, aggregates, {}, trees)
             read = _Read(trees, aggregates, changed, frozenset(), touches, statuses=False)
             for number, key in others.items():
@@ -117,6 +120,7 @@ class Standings:
             key for key in keys if _is_fresh(aggregates[key], changed[key], trees.get(key.collection_id))
         }
         stale = [key for key in keys if key not in fresh and changed[key] is not None]
+        _count(keys, stale)
         touches = await self._from_rows(stale, aggregates, {}, trees)
         return _Read(trees, aggregates, changed, fresh, touches, statuses)
 
@@ -239,6 +243,11 @@ class _Read:
     def _of_rows(self, key: ProgressKey, tree: RelationTree) -> Standing:
         before = _kept(self.aggregates.get(key), self.changed[key])
         return standing_of(self.touches.get(key, {}), tree, before)
+
+
+def _count(keys: Sequence[ProgressKey], stale: Sequence[ProgressKey]) -> None:
+    _STORED.inc(len(keys) - len(stale))
+    _COMPUTED.inc(len(stale))
 
 
 def root_key(key: ProgressKey, aggregate_context_id: str) -> AggregateKey:

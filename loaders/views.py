@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -15,11 +15,12 @@ from rules.progress import status_of
 from rules.standings import Touch
 from rules.tracking import Tracking
 from rules.views import View
-from stores.columns import Milliseconds
+from stores.columns import Milliseconds, NarrowColumn
 from stores.keys import MOST_KEYS, share
 from stores.rows import Condition, Equal, NarrowRow, Row, Rows
 from stores.tables import VIEWS
 from stores.turns import in_turns, portions
+from stores.values import check_key
 
 TOUCH_COLUMNS = (
     "contextid",
@@ -87,14 +88,17 @@ def shown(view: View, asked: ViewKey) -> View:
     """The view as a client that asked for this key is told of it. It has no origin if it was taken in right here. If
     it was taken in alone, or by the collection itself, it is carried from there."""
     here, kept = (asked.collection_id, asked.context_id), (view.key.collection_id, view.key.context_id)
-    origin = view.origin
-    if origin is not None and origin.kind is OriginKind.CARRIED and origin.place == here:
-        origin = None
-    elif origin is None and kept != here:
-        origin = Origin(OriginKind.CARRIED, kept)
+    origin = origin_shown(view.origin, kept, here)
     if origin is view.origin and asked == view.key:
         return view
     return replace(view, key=asked, origin=origin)
+
+
+def origin_shown(stored: Origin | None, kept: tuple[str, str], here: tuple[str, str]) -> Origin | None:
+    """The origin that ``shown`` tells of a view that is ``kept`` in one collection and context and looked at in another."""
+    if stored is not None and stored.kind is OriginKind.CARRIED and stored.place == here:
+        return None
+    return Origin(OriginKind.CARRIED, kept) if stored is None and kept != here else stored
 
 
 def key_of(row: Row) -> ViewKey:
@@ -121,6 +125,44 @@ def view_of(row: Row | None) -> View | None:
         changed_at=row["changed_at"],
         origin=Origin.decode(row["origin"]) if row["origin"] else None,
     )
+
+
+class NarrowView(NamedTuple):
+    """A row of ``user_content_consumption_v2`` as _LISTED has it: what pages show. Moments are epoch milliseconds."""
+
+    content_id: str
+    status: int
+    progress: int | None
+    time_spent: int | None
+    started_on: int | None
+    last_accessed_on: int | None
+    last_updated_on: int | None
+    completed_on: int | None
+    origin: str | None
+
+
+_LISTED: tuple[NarrowColumn, ...] = (
+    "contentid",
+    "status",
+    "progress",
+    "timespent",
+    Milliseconds("started_on"),
+    Milliseconds("last_access_time"),
+    Milliseconds("last_updated_time"),
+    Milliseconds("last_completed_time"),
+    "origin",
+)
+
+
+async def narrow_views(
+    rows: Rows, place: ProgressKey, source: ProgressKey, *, after: str | None, limit: int
+) -> list[NarrowView]:
+    """The first views of a place after this content, in the order of content ids. ``source``: where they are kept."""
+    partition = check_key(VIEWS, tuple(VIEWS.partition), (place.user_id, scope_of(place.collection_id)))
+    prefix = source.collection_id, source.context_id
+    behind = None if after is None else (*prefix, after)
+    found = await rows.tuples(VIEWS, [partition], _LISTED, prefix=prefix, after=behind, limit=limit)
+    return [NarrowView._make(row) for row in found[partition] if row[1] is not None]
 
 
 def touch_of(row: Row) -> Touch:

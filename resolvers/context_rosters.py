@@ -5,18 +5,20 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from operator import attrgetter
+from typing import NamedTuple, Self
 
 from loaders.context_learners import learners_in
 from loaders.contexts import MOST_PASSED
-from loaders.enrolments import enrolments_by_key
+from loaders.enrolments import NarrowEnrolment, narrow_enrolments_of
 from loaders.session import Session
 from resolvers.enrolments import Enrolled, enrolled, heal
+from resolvers.learners import ProfiledLearner
+from resolvers.listed_enrolments import ListedEnrolment, listed
 from resolvers.ordering import MOST_ORDERED, Ordering, Value, by_id, too_many
 from resolvers.paging import Asked, Page
 from rules.contexts import Context, check_contains, check_may_report
-from rules.enrolments import Enrolment
 from rules.errors import InvalidInput
-from rules.identifiers import ProgressKey, checked_id
+from rules.identifiers import checked_id
 from rules.learners import Learner
 from rules.progress import Status
 
@@ -33,31 +35,52 @@ class RosterOrder(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class RosterEntry:
-    """A learner of a context and how they stand. ``place``: what the cursor carries."""
-
-    learner: Learner
-    enrolled: Enrolled
-    place: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
 class _Row:
     """An enrolment of the list, with what of it is read already."""
 
-    enrolment: Enrolment
-    enrolled: Enrolled | None = None
+    user_id: str
+    enrolment: NarrowEnrolment
+    enrolled: Enrolled | ListedEnrolment | None = None
     learner: Learner | None = None
 
     @property
-    def user_id(self) -> str:
-        return self.enrolment.key.user_id
+    def status(self) -> Status | None:
+        one = self.enrolled
+        return one.progress.status if isinstance(one, Enrolled) else one and one.status
+
+    @property
+    def completion_percentage(self) -> int | None:
+        one = self.enrolled
+        return (
+            one.progress.completion_percentage
+            if isinstance(one, Enrolled)
+            else one and one.completion_percentage
+        )
+
+
+class RosterEntry(NamedTuple):
+    """A learner of a context and how they stand: whole where the status of each leaf is shown."""
+
+    learner: ProfiledLearner
+    enrolment: Enrolled | ListedEnrolment
+    row: _Row
+    order: Ordering[_Row]
+
+    @property
+    def node(self) -> Self:
+        """It is its own edge."""
+        return self
+
+    @property
+    def place(self) -> Sequence[str]:
+        """What the cursor carries."""
+        return self.order.place(self.row)
 
 
 _VALUES: dict[RosterOrder, Callable[[_Row], Value]] = {
     RosterOrder.USER_ID: by_id,
     RosterOrder.NAME: lambda row: row.learner.name if row.learner else None,
-    RosterOrder.PROGRESS: lambda row: row.enrolled.progress.completion_percentage if row.enrolled else None,
+    RosterOrder.PROGRESS: lambda row: row.completion_percentage,
     RosterOrder.LAST_ACCESSED_ON: lambda row: row.enrolled.last_accessed_on if row.enrolled else None,
     RosterOrder.ENROLLED_ON: lambda row: row.enrolment.enrolled_on,
 }
@@ -133,12 +156,14 @@ class ContextRoster:
         async for user_ids in self._learners(ordering.id_of_place(asked), limit + 1):
             for first in range(0, len(user_ids), limit + 1):
                 some = user_ids[first : first + limit + 1]
-                for user_id, enrolment in zip(some, await self._enrolments(some), strict=True):
-                    is_wanted = enrolment is not None and wanted.active in (None, enrolment.active)
+                enrolments = await self._enrolments(some)
+                for user_id in some:
+                    enrolment = enrolments.get(user_id)
+                    is_wanted = enrolment is not None and wanted.active in (None, bool(enrolment.active))
                     if is_wanted and len(found) == limit:
                         return await page(has_more=True)
                     if enrolment is not None and is_wanted:
-                        found.append(_Row(enrolment))
+                        found.append(_Row(user_id, enrolment))
                     seen = user_id
                 passed += len(some)
                 if passed >= MOST_PASSED:
@@ -152,35 +177,36 @@ class ContextRoster:
             user_ids += page
             if len(user_ids) > MOST_ORDERED:
                 return None
-        enrolments = [
-            enrolment
-            for enrolment in await self._enrolments(user_ids)
-            if enrolment is not None and wanted.active in (None, enrolment.active)
+        rows = [
+            _Row(user_id, enrolment)
+            for user_id, enrolment in (await self._enrolments(user_ids)).items()
+            if wanted.active in (None, bool(enrolment.active))
         ]
-        rows = [_Row(enrolment) for enrolment in enrolments]
         if wanted.needs_figures:
-            rows = [
-                _Row(one.enrolment, one)
-                for one in await enrolled(self._session, enrolments, statuses=self._leaves)
-                if wanted.statuses is None or one.progress.status in wanted.statuses
-            ]
+            shown = zip(rows, await self._shown(rows), strict=True)
+            rows = [replace(row, enrolled=one) for row, one in shown]
+            rows = [row for row in rows if wanted.statuses is None or row.status in wanted.statuses]
         if wanted.by is RosterOrder.NAME:
             learners = await self._profiles(rows)
             rows = [replace(row, learner=learner) for row, learner in zip(rows, learners, strict=True)]
         return rows
 
+    async def _shown(self, rows: Sequence[_Row]) -> Sequence[Enrolled | ListedEnrolment]:
+        if self._leaves:
+            enrolments = [row.enrolment.enrolment(row.user_id) for row in rows]
+            return await enrolled(self._session, enrolments, statuses=True)
+        return await listed(self._session, [row.enrolment for row in rows], [row.user_id for row in rows])
+
     async def _entries(self, rows: Sequence[_Row], wanted: RosterWanted) -> list[RosterEntry]:
         """The members of a page, with all that it shows."""
-        heal(self._session, [row.enrolment for row in rows])
-        known = {row.user_id: row.enrolled for row in rows if row.enrolled is not None}
-        unread = [row.enrolment for row in rows if row.user_id not in known]
-        learners, read = await asyncio.gather(
-            self._profiles(rows), enrolled(self._session, unread, statuses=self._leaves)
-        )
-        known |= {one.enrolment.key.user_id: one for one in read}
-        place = wanted.ordering.place
+        unseen = [row.enrolment.enrolment(row.user_id) for row in rows if row.enrolment.is_unseen]
+        heal(self._session, unseen)
+        unread = [row for row in rows if row.enrolled is None]
+        learners, read = await asyncio.gather(self._profiles(rows), self._shown(unread))
+        known = {row.user_id: one for row, one in zip(unread, read, strict=True)}
+        order = wanted.ordering
         return [
-            RosterEntry(learner, known[row.user_id], place(row))
+            RosterEntry(ProfiledLearner(row.user_id, learner), row.enrolled or known[row.user_id], row, order)
             for row, learner in zip(rows, learners, strict=True)
         ]
 
@@ -194,9 +220,9 @@ class ContextRoster:
             rows, library, self._context.context_id, self._collection_id, after=after, size=size
         )
 
-    async def _enrolments(self, user_ids: Sequence[str]) -> list[Enrolment | None]:
-        keys = [ProgressKey(u, self._collection_id, self._context.context_id) for u in user_ids]
-        return await enrolments_by_key(self._session.stores.rows, keys)
+    async def _enrolments(self, user_ids: Sequence[str]) -> dict[str, NarrowEnrolment]:
+        rows, context_id = self._session.stores.rows, self._context.context_id
+        return await narrow_enrolments_of(rows, user_ids, self._collection_id, context_id)
 
 
 def _collection_of(context: Context, collection_id: str | None) -> str:

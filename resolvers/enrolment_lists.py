@@ -1,29 +1,28 @@
 """A learner's list of enrolments: which of them, in which order, and how many (R-ENROL-5).
 
 The store has one order: collection and context. A page of it costs what the page shows. Every other order, and every
-filter but ``active``, reads the short form of all of the learner's enrolments first. So they are for at most MOST_ORDERED.
+filter but ``active``, reads the rows of all of the learner's enrolments first. So they are for at most MOST_ORDERED.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import repeat
+from typing import NamedTuple
 
-from loaders import enrolments as rows
-from loaders.enrolments import EnrolmentPlace
+from loaders.enrolments import NarrowEnrolment, narrow_enrolments_page
 from loaders.session import Session
 from resolvers.enrolments import Enrolled, enrolled, enrolments_page, heal
-from resolvers.listed_enrolments import ListedEnrolment, ListedPage, listed_enrolments
+from resolvers.listed_enrolments import ListedEnrolment, ListedPage, listed, listed_enrolments
 from resolvers.ordering import MOST_ORDERED, Ordering, Value
 from resolvers.paging import Asked, Page, checked_many
 from rules.errors import InvalidInput
-from rules.identifiers import ProgressKey, checked_id
-from rules.moments import EARLIEST
+from rules.identifiers import checked_id
 from rules.progress import Status
 
 _BETWEEN = "\t"
 """Between collection and context in a cursor. No id has it, and it is below whatever an id has, so that these texts have
 the order of the store."""
-_NOWHERE = EnrolmentPlace("", "", active=True, enrolled_on=EARLIEST, last_accessed_on=None)
 
 
 class EnrolmentOrder(Enum):
@@ -72,26 +71,43 @@ class EnrolmentsWanted:
             return "orderBy"
         return None
 
-    def takes(self, place: EnrolmentPlace) -> bool:
-        """Whether the enrolment is wanted, as far as its short form tells."""
+    def takes(self, row: NarrowEnrolment) -> bool:
+        """Whether the enrolment is wanted, as far as its row tells."""
         return (
-            self.active in (None, place.active)
-            and (self.collection_ids is None or place.collection_id in self.collection_ids)
-            and (self.context_ids is None or place.context_id in self.context_ids)
+            self.active in (None, bool(row.active))
+            and (self.collection_ids is None or row.collection_id in self.collection_ids)
+            and (self.context_ids is None or row.context_id in self.context_ids)
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A member of the list. ``cursor``: what its cursor carries, by the values that the list was ordered by."""
+    """A member of a list that shows the status of each leaf. ``cursor``: what its cursor carries, by the values that the list
+    was ordered by."""
 
     enrolled: Enrolled
     cursor: Sequence[str]
 
 
+class OrderedEnrolment(NamedTuple):
+    """A member of a list in another order than the store's, which is its own edge."""
+
+    node: ListedEnrolment
+    order: Ordering[NarrowEnrolment]
+
+    @property
+    def cursor(self) -> Sequence[str]:
+        """As of Listed."""
+        return self.order.place(self.node.row)
+
+
+class OrderedPage(Page[OrderedEnrolment]):
+    """A page in another order than the store's."""
+
+
 async def listed_page(
     session: Session, user_id: str, wanted: EnrolmentsWanted, asked: Asked
-) -> Page[Listed] | ListedPage:
+) -> Page[Listed] | ListedPage | OrderedPage:
     """The page that is asked for. InvalidInput if it needs all enrolments and the learner has more than MOST_ORDERED.
 
     ``total`` is there if all had to be read.
@@ -101,24 +117,30 @@ async def listed_page(
     needed_for = wanted.reads_all or ("last" if asked.backward else None)
     if needed_for is None:
         return await _stored_page(session, user_id, wanted, asked)
-    places = await _places(session, user_id, wanted, needed_for)
-    of_status = None if wanted.statuses is None else await _of_status(session, user_id, places, wanted)
+    rows = await _rows(session, user_id, wanted, needed_for)
+    of_status = None if wanted.statuses is None else await _of_status(session, user_id, rows, wanted)
     if of_status is not None:
-        places = [place for place in places if place in of_status]
-    order = await _ordering(session, wanted, places)
-    page = order.page(places, asked)
-    shown = of_status or dict(await _shown(session, user_id, page.members, wanted))
-    members = [Listed(shown[place], order.place(place)) for place in page.members if place in shown]
-    return Page(members, page.has_more, has_earlier=page.has_earlier, total=page.total)
+        rows = [row for row in rows if row[:2] in of_status]
+    order = await _ordering(session, wanted, rows)
+    page = order.page(rows, asked)
+    shown = of_status or await _shown(session, user_id, page.members, wanted)
+    bounds = page.has_more, None, page.has_earlier, page.total
+    members = [(row, shown[row[:2]]) for row in page.members]
+    if wanted.leaves:
+        return Page(
+            [Listed(one, order.place(row)) for row, one in members if isinstance(one, Enrolled)], *bounds
+        )
+    light = [OrderedEnrolment(one, order) for _, one in members if isinstance(one, ListedEnrolment)]
+    return OrderedPage(light, *bounds)
 
 
 async def enrolments_count(session: Session, user_id: str, wanted: EnrolmentsWanted) -> int:
     """How many enrolments the whole list has. InvalidInput if the learner has more than MOST_ORDERED."""
     session.viewer.check_may_see(user_id)
-    places = await _places(session, user_id, wanted.checked(), "totalCount")
+    rows = await _rows(session, user_id, wanted.checked(), "totalCount")
     if wanted.statuses is None:
-        return len(places)
-    return len(await _of_status(session, user_id, places, wanted))
+        return len(rows)
+    return len(await _of_status(session, user_id, rows, wanted))
 
 
 async def _stored_page(
@@ -152,68 +174,77 @@ def _place(collection_id: str, context_id: str) -> str:
     return f"{collection_id}{_BETWEEN}{context_id}"
 
 
-async def _places(
+async def _rows(
     session: Session, user_id: str, wanted: EnrolmentsWanted, needed_for: str
-) -> list[EnrolmentPlace]:
-    found = await rows.enrolment_places(session.stores.rows, user_id, most=MOST_ORDERED + 1)
-    if len(found) > MOST_ORDERED:
+) -> list[NarrowEnrolment]:
+    found, more = await narrow_enrolments_page(
+        session.stores.rows, user_id, after=None, limit=MOST_ORDERED, active=None
+    )
+    if more:
         raise InvalidInput(
             f"the learner has more than {MOST_ORDERED:,} enrolments: they are listed forwards by COLLECTION, all or by active, "
             "and not counted",
             field=needed_for,
         )
-    return [place for place in found if wanted.takes(place)]
+    return [row for row in found if wanted.takes(row)]
+
+
+_Shown = Mapping[tuple[str, ...], Enrolled | ListedEnrolment]
+"""By collection and context."""
 
 
 async def _of_status(
-    session: Session, user_id: str, places: Sequence[EnrolmentPlace], wanted: EnrolmentsWanted
-) -> Mapping[EnrolmentPlace, Enrolled]:
+    session: Session, user_id: str, rows: Sequence[NarrowEnrolment], wanted: EnrolmentsWanted
+) -> _Shown:
     """The enrolments with one of these statuses, as they are shown: workers may not have seen the last view yet."""
-    shown = await _shown(session, user_id, places, wanted)
-    return {place: one for place, one in shown if one.progress.status in (wanted.statuses or ())}
+    shown = await _shown(session, user_id, rows, wanted)
+    return {place: one for place, one in shown.items() if _status(one) in (wanted.statuses or ())}
+
+
+def _status(one: Enrolled | ListedEnrolment) -> Status:
+    return one.progress.status if isinstance(one, Enrolled) else one.status
 
 
 async def _shown(
-    session: Session, user_id: str, places: Sequence[EnrolmentPlace], wanted: EnrolmentsWanted
-) -> list[tuple[EnrolmentPlace, Enrolled]]:
-    """The enrolments of these places, without those that went meanwhile."""
-    keys = [ProgressKey(user_id, place.collection_id, place.context_id) for place in places]
-    read = await rows.enrolments_by_key(session.stores.rows, keys) if keys else []
-    found = [(place, one) for place, one in zip(places, read, strict=True) if one is not None]
-    heal(session, [one for _, one in found])
-    answers = await enrolled(session, [one for _, one in found], statuses=wanted.leaves)
-    return [(place, answer) for (place, _), answer in zip(found, answers, strict=True)]
+    session: Session, user_id: str, rows: Sequence[NarrowEnrolment], wanted: EnrolmentsWanted
+) -> _Shown:
+    heal(session, [row.enrolment(user_id) for row in rows if row.is_unseen])
+    places = [row[:2] for row in rows]
+    if not wanted.leaves:
+        return dict(zip(places, await listed(session, rows, repeat(user_id)), strict=True))
+    whole = await enrolled(session, [row.enrolment(user_id) for row in rows], statuses=True)
+    return dict(zip(places, whole, strict=True))
 
 
 async def _ordering(
-    session: Session, wanted: EnrolmentsWanted, places: Sequence[EnrolmentPlace]
-) -> Ordering[EnrolmentPlace]:
+    session: Session, wanted: EnrolmentsWanted, rows: Sequence[NarrowEnrolment]
+) -> Ordering[NarrowEnrolment]:
     match wanted.order:
         case EnrolmentOrder.COLLECTION:
             return _by_key(wanted)
         case EnrolmentOrder.NAME:
-            ids = list({place.collection_id for place in places})
+            ids = list({row.collection_id for row in rows})
             contents = dict(zip(ids, await session.library.contents.load_many(ids), strict=True))
             names = {identifier: content.name for identifier, content in contents.items() if content}
-            return _by(wanted, lambda place: names.get(place.collection_id))
+            return _by(wanted, lambda row: names.get(row.collection_id))
         case EnrolmentOrder.LAST_ACCESSED_ON:
-            return _by(wanted, lambda place: place.last_accessed_on)
+            return _by(wanted, lambda row: row.last_accessed_on)
         case EnrolmentOrder.ENROLLED_ON:
-            return _by(wanted, lambda place: place.enrolled_on)
+            return _by(wanted, lambda row: row.enrolled_on)
 
 
-def _by_key(wanted: EnrolmentsWanted) -> Ordering[EnrolmentPlace]:
+def _by_key(wanted: EnrolmentsWanted) -> Ordering[NarrowEnrolment]:
     return _by(wanted, lambda _: 0)
 
 
-def _by(wanted: EnrolmentsWanted, value: Callable[[EnrolmentPlace], Value]) -> Ordering[EnrolmentPlace]:
+def _by(wanted: EnrolmentsWanted, value: Callable[[NarrowEnrolment], Value]) -> Ordering[NarrowEnrolment]:
     return Ordering(
         wanted.order.name,
         value,
-        lambda place: _place(place.collection_id, place.context_id),
+        lambda row: _place(row.collection_id, row.context_id),
         descending=wanted.is_descending,
     )
 
 
-_BEGIN = _by_key(EnrolmentsWanted()).place(_NOWHERE)[:-1]
+_BEGIN = _by_key(EnrolmentsWanted()).place_of(0, "")[:-1]
 """Alike in all cursors of the order of the store."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from resolvers.collections import Tree
 from rules.hierarchy import Json
-from rules.progress import Progress, Status, progress_of
+from rules.progress import Progress, Status, progress_of, status_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class LearnerTree:
     def contents(self) -> Iterator[tuple[Json, Status]]:
         """Gives every leaf with its status, each once, in the tree's order."""
         for leaf in self.tree.leaves():
-            yield leaf, Status(self.statuses.get(leaf["identifier"], Status.NOT_STARTED))
+            yield leaf, status_of(self.statuses.get(leaf["identifier"]))
 
     def units(self) -> Iterator[tuple[Json, Progress]]:
         """Gives every inner collection below the root with its progress, each once, in the tree's order."""

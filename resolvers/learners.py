@@ -1,5 +1,7 @@
 """Learners: who they are, as far as the viewer may see it."""
 
+from typing import NamedTuple
+
 from ingest.commands.learners import save_profile
 from loaders.enrolments import enrolments_page
 from loaders.session import Session
@@ -8,7 +10,14 @@ from rules.identifiers import checked_id
 from rules.learners import Learner
 from stores.tables import LEARNER_SCOPES
 
-__all__ = ["has_rows", "learner", "me", "profile", "save_profile"]
+__all__ = ["ProfiledLearner", "has_rows", "learner", "me", "profile", "save_profile"]
+
+
+class ProfiledLearner(NamedTuple):
+    """A learner of a list, whose profile is read."""
+
+    user_id: str
+    profile: Learner
 
 
 def me(session: Session) -> str:

@@ -1,7 +1,8 @@
 """Enrolments as lists show them, from narrow rows: whatever else there is of one is made when it is asked for."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from loaders.enrolments import NarrowEnrolment, Place, narrow_enrolments_page
@@ -75,36 +76,42 @@ async def listed_enrolments(
         session.stores.rows, user_id, after=after, limit=checked_first(first), active=active
     )
     heal(session, [row.enrolment(user_id) for row in rows if row.is_unseen])
-    return ListedPage(await _listed(session, user_id, rows), more)
+    return ListedPage(await listed(session, rows, repeat(user_id)), more)
 
 
-async def _listed(session: Session, user_id: str, rows: Sequence[NarrowEnrolment]) -> list[ListedEnrolment]:
+async def listed(
+    session: Session, rows: Sequence[NarrowEnrolment], user_ids: Iterable[str]
+) -> list[ListedEnrolment]:
+    """The enrolments in these rows, with all that a list shows of them. ``user_ids``: whose each is, at least as many."""
+    users = [user_id for user_id, _ in zip(user_ids, rows, strict=False)]
     published, read_contexts = await asyncio.gather(
         session.library.published(list(dict.fromkeys([row.collection_id for row in rows]))),
         session.library.contexts.load_many(list(dict.fromkeys([row.context_id for row in rows]))),
     )
     contexts = {context.context_id: context for context in read_contexts if context is not None}
     trees = {identifier: tree for identifier, (_, tree) in published.items() if tree is not None}
-    keys = [ProgressKey(user_id, row.collection_id, row.context_id) for row in rows]
+    keys = [
+        ProgressKey(user_id, row.collection_id, row.context_id)
+        for user_id, row in zip(users, rows, strict=True)
+    ]
     figures = await session.loaders.narrow_figures(keys, trees, contexts)
     # What the workers last computed in collections that are gone is read as ever. One may go, or come, between two reads.
     gone = [
-        row
-        for row, shown in zip(rows, figures, strict=True)
+        row.enrolment(user_id)
+        for user_id, row, shown in zip(users, rows, figures, strict=True)
         if shown is None or row.collection_id not in trees
     ]
-    wide = await enrolled(session, [row.enrolment(user_id) for row in gone]) if gone else []
-    of_gone = {(one.enrolment.key.collection_id, one.enrolment.key.context_id): one for one in wide}
-    listed: list[ListedEnrolment] = []
-    for row, shown in zip(rows, figures, strict=True):
+    of_gone = {one.enrolment.key: one for one in (await enrolled(session, gone) if gone else ())}
+    found: list[ListedEnrolment] = []
+    for user_id, row, shown in zip(users, rows, figures, strict=True):
         collection_id, context_id = row.collection_id, row.context_id
         tree = trees.get(collection_id)
         if shown is None or tree is None:
-            listed.append(_of_gone(user_id, row, of_gone[collection_id, context_id]))
+            found.append(_of_gone(user_id, row, of_gone[ProgressKey(user_id, collection_id, context_id)]))
         else:
             content, _ = published[collection_id]
-            listed.append(_of_figures(user_id, row, shown, tree, content, contexts.get(context_id)))
-    return listed
+            found.append(_of_figures(user_id, row, shown, tree, content, contexts.get(context_id)))
+    return found
 
 
 def _of_figures(

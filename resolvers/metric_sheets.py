@@ -128,8 +128,10 @@ async def sheet_file(sheet: Sheet, form: SheetFormat) -> bytes:
 
 
 def _csv(sheet: Sheet) -> bytes:
-    names = [column.name for column in sheet.columns]
-    return csv_lines([names, *([_cell(value) for value in row] for row in sheet.rows)]).encode()
+    names, rows = [column.name for column in sheet.columns], sheet.rows
+    if any(column.kind is ColumnKind.DISTRIBUTION for column in sheet.columns):
+        rows = [[_cell(value) for value in row] for row in rows]
+    return csv_lines([names, *rows]).encode()
 
 
 def _cell(value: Any) -> Any:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import overload
 
 from ingest.commands.views import end_view, start_view, update_view
 from loaders.session import Session
 from loaders.views import shown, view_of
+from resolvers.listed_views import ListedViews, listed_views
 from resolvers.paging import Page, checked_first, checked_many
 from resolvers.progress import begun_without, place_read, placed_key
 from rules.contents import ContentKind
@@ -62,6 +64,7 @@ async def whole_view(session: Session, key: ViewKey) -> View:
     return await session.loaders.views.load(key) or View(key, Status.NOT_STARTED)
 
 
+@overload
 async def views_page(
     session: Session,
     user_id: str,
@@ -71,11 +74,39 @@ async def views_page(
     content_ids: Sequence[str] | None,
     first: int,
     after: str | None,
-) -> Page[View]:
+) -> Page[View]: ...
+
+
+@overload
+async def views_page(
+    session: Session,
+    user_id: str,
+    collection_id: str,
+    context_id: str | None,
+    *,
+    content_ids: Sequence[str] | None,
+    first: int,
+    after: str | None,
+    details: bool,
+) -> Page[View] | ListedViews: ...
+
+
+async def views_page(
+    session: Session,
+    user_id: str,
+    collection_id: str,
+    context_id: str | None,
+    *,
+    content_ids: Sequence[str] | None,
+    first: int,
+    after: str | None,
+    details: bool = True,
+) -> Page[View] | ListedViews:
     """A page of the views that a learner has started under one context, or in the collection by itself, in the order
     of content ids.
 
-    ``content_ids``: only views of these contents. ``after``: the content id of the last view seen.
+    ``content_ids``: only views of these contents. ``after``: the content id of the last view seen. ``details``: whether what
+    the player noted is shown, too; without it the views of a place may be listed ones.
     """
     session.viewer.check_may_see(user_id)
     limit = checked_first(first)
@@ -88,6 +119,8 @@ async def views_page(
         return await _page_of_leaves(session, place, after=after, limit=limit)
     # The active context's views are the last, and win.
     places = [other for other in (begun_without(place, context_id), place) if other is not None]
+    if wanted is None and not details:
+        return await listed_views(session, place, places, after=after, limit=limit)
     pages = await asyncio.gather(
         *(_views_under(session, each, wanted, after=after, limit=limit + 1) for each in places)
     )

@@ -225,6 +225,8 @@ def checked_password(password: str | None) -> str | None:
 
 
 def _cell(value: object) -> object:
+    if value.__class__ is int or value is None:
+        return value
     if isinstance(value, str):
         return csv_text(value)
     if isinstance(value, bool):

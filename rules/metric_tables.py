@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from rules.metric_columns import STATUS, Column, ColumnKind, Side, camel
 from rules.metric_comparisons import same_places
 from rules.metric_queries import Key, MetricQuery, OrderBy
-from rules.metrics import LEARNERS, Counts, Metric, MetricValue, joined, metric_value
+from rules.metrics import LEARNERS, Counts, Metric, MetricValue, joined, metric_reader, metric_value
 from rules.progress import Status
 
 TableRow = list[MetricValue]
@@ -35,6 +36,10 @@ class Groups:
         for key, counts in others.items():
             if key not in self.by_key:
                 yield key, NOBODY, counts
+
+    def reader(self, metric: Metric) -> Callable[[Counts], MetricValue]:
+        """``value`` of one metric."""
+        return metric_reader(metric) if self.value is metric_value else partial(self.value, metric)
 
     @property
     def number(self) -> int:
@@ -90,12 +95,12 @@ def rolled_up(
         members[()] = []  # nothing at all adds up to nothing, a row all the same
     for row in rows:
         members[tuple([row[at] for at in dimensions])].append(row)
+    places = counts.items()
     return {
-        key: {
-            # Most groups are one row, of which there is nothing to add.
-            name: those[0][at] if len(those) == 1 else joined(name, [row[at] for row in those])
-            for name, at in counts.items()
-        }
+        # Most groups are one row, of which there is nothing to add.
+        key: {name: those[0][at] for name, at in places}
+        if len(those) == 1
+        else {name: joined(name, [row[at] for row in those]) for name, at in places}
         for key, those in members.items()
     }
 
@@ -178,16 +183,17 @@ def _value(
 
 
 def _figure(metric: Metric, side: Side, groups: Groups) -> Callable[[Group], Any]:
+    value = groups.reader(metric)
     match side:
         case Side.VALUE:
-            return lambda group: groups.value(metric, group[1])
+            return lambda group: value(group[1])
         case Side.SHARE:
-            whole = groups.value(metric, groups.everything)
-            return lambda group: share(groups.value(metric, group[1]), whole)
+            whole = value(groups.everything)
+            return lambda group: share(value(group[1]), whole)
         case Side.COMPARED:
-            return lambda group: groups.value(metric, group[2])
+            return lambda group: value(group[2])
         case Side.DIFFERENCE:
-            return lambda group: difference(groups.value(metric, group[1]), groups.value(metric, group[2]))
+            return lambda group: difference(value(group[1]), value(group[2]))
 
 
 def share(part: MetricValue, whole: MetricValue) -> float | None:

@@ -6,9 +6,10 @@ right for percentages and averages, too.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import partial
 from typing import cast
 
 from rules.moments import moment, written
@@ -141,6 +142,8 @@ ADDITIVE = frozenset(
     }
 )
 """Metrics whose values add up to that of the totals, so that each has a share of it."""
+_COUNTED = ADDITIVE | {Metric.LEARNERS_COUNT}
+"""Metrics that are a count as it is."""
 _MEDIANS = frozenset({Metric.MEDIAN_SCORE, Metric.MEDIAN_PROGRESS, Metric.MEDIAN_DAYS_TO_COMPLETE})
 _MEANS = frozenset({Metric.AVERAGE_PROGRESS, Metric.AVERAGE_SCORE, Metric.ATTEMPTS_PER_LEARNER})
 _SHARES = frozenset({Metric.PASS_RATE, Metric.FIRST_ATTEMPT_RIGHT})
@@ -186,6 +189,14 @@ def metric_value(metric: Metric, counts: Counts) -> MetricValue:
             return None if at is None else written(moment(at))
         case _:
             return _count(counts, _NEEDS[metric][0])
+
+
+def metric_reader(metric: Metric) -> Callable[[Counts], MetricValue]:
+    """``metric_value`` of one metric, for tables of many rows."""
+    if metric not in _COUNTED:
+        return partial(metric_value, metric)
+    (name,) = _NEEDS[metric]
+    return lambda counts: cast("int | None", counts.get(name)) or 0
 
 
 def seen_before(now: datetime, days: int) -> datetime:

@@ -49,6 +49,18 @@ OVER_RATE = Counter(
     ["who", "outcome"],
     registry=REGISTRY,
 )
+WAYS = Counter(
+    "cohort_compiled_answers",
+    "Lists of more than 16 members, and mutations whose document is known, by the way they were answered",
+    ["what", "way"],
+    registry=REGISTRY,
+)
+FIGURES_READ = Counter(
+    "cohort_figures_read",
+    "Figures of learners in collections: as workers stored them, or computed from views that no worker has seen yet",
+    ["source"],
+    registry=REGISTRY,
+)
 LOADER_KEYS = Histogram(
     "cohort_loader_batch_keys",
     "Keys that a loader reads together",

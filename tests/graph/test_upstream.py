@@ -16,6 +16,7 @@ from graphql import (
     GraphQLEnumType,
     GraphQLField,
     GraphQLObjectType,
+    GraphQLOutputType,
     GraphQLSchema,
     GraphQLSyntaxError,
     Source,
@@ -107,6 +108,9 @@ class Watching(Executor):
     asked: list[str] = []  # noqa: RUF012
     below_leaf: Any = None
     arguments_of_times: Any = None
+
+    def list_reader(self, of: GraphQLOutputType, selected: Selected, count: int) -> Show | None:
+        return None
 
     def reader(self, parent: GraphQLObjectType, selected: Selected) -> Show | None:
         name = selected[0].node.name.value
