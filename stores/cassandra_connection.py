@@ -19,7 +19,7 @@ from cassandra.connection import Connection, ConnectionShutdown
 from cassandra.segment import CRC32_INITIAL, CrcException, Segment, SegmentCodec, SegmentHeader, compute_crc24
 
 _RECEIVED = 1 << 18
-"""Bytes that are taken from a socket at once."""
+"""Bytes that are taken from a socket in a turn."""
 _UNSENT = 1 << 24
 """Bytes that wait to be sent above which a node is taken for busy, so that the driver asks another one. Statements that are
 under way at a time are counted already (CassandraSession); this is for a node that takes nothing."""
@@ -155,7 +155,7 @@ class LoopConnection(Connection):  # type: ignore[misc]
 
     def receive(self) -> None:
         """Takes what the socket has, and calls back whose answers are whole."""
-        received = self.received
+        received, taken = self.received, 0
         try:
             while not self.is_closed:
                 count = self._socket.recv_into(received)
@@ -164,8 +164,10 @@ class LoopConnection(Connection):  # type: ignore[misc]
                     return
                 self._iobuf.write(received[:count])
                 self.process_io_buffer()
-                if self.ssl_context is None:
-                    return  # the loop tells of more; not of what TLS has taken already
+                taken += count
+                # The loop tells of more; not of what TLS has taken already, which gives 16 KB at most at once.
+                if self.ssl_context is None or (taken >= _RECEIVED and not self._socket.pending()):
+                    return
         except _LATER:
             pass
         except OSError as error:
