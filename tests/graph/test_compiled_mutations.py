@@ -240,7 +240,7 @@ async def test_a_payload_that_is_not_plain_is_completed_by_the_executor_and_its_
 
     async def odd(session: Session, call: Any) -> Acknowledged:
         calls.append(call)
-        done = await echoed(session, call)
+        done: Acknowledged = await echoed(session, call)
         object.__setattr__(done.view, "progress", 2**40)  # no Int: the executor says so
         return done
 

@@ -101,7 +101,7 @@ async def test_whoever_takes_a_key_away_comes_behind_all_that_was_raised_there_b
     first = shared.add(change("a"))
     await asyncio.sleep(0)
     shared.add(change("b")).cancel()
-    assert await asyncio.gather(shared.passed(["c"])) == [None]  # nothing was asked for there
+    await shared.passed(["c"])  # nothing was asked for there
     behind = asyncio.ensure_future(shared.passed(["b"]))
     after_first = asyncio.ensure_future(shared.passed(["a"]))
     await asyncio.sleep(0)

@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 
 from pydantic import BaseModel
 
@@ -35,29 +34,25 @@ FIGURES = Price(5, 60_000, 100_000)
 
 _SHOWN = "fields"
 """A list of what is shown of each thing: no more is read for it."""
+_HOLDERS = (BaseModel, Mapping, list, tuple)
+"""What lists may be in."""
 
 
 def _items(value: object) -> Iterator[object]:
     """Gives the members of all lists, as they can be compared; what no model describes is one of its own."""
     if isinstance(value, BaseModel):
         for field, inner in value.__dict__.items():
-            if field != _SHOWN and _has_members(type(inner)):
+            if field != _SHOWN and isinstance(inner, _HOLDERS):
                 yield from _items(inner)
     elif isinstance(value, Mapping):
         for inner in value.values():
-            if _has_members(type(inner)):
+            if isinstance(inner, _HOLDERS):
                 yield from _items(inner)
     elif isinstance(value, list | tuple):
         for member in value:
             yield _compared(member)
-            if _has_members(type(member)):
+            if isinstance(member, _HOLDERS):
                 yield from _items(member)
-
-
-@cache
-def _has_members(kind: type) -> bool:
-    """Whether there may be lists in values of this type."""
-    return issubclass(kind, BaseModel | Mapping | list | tuple)
 
 
 def _compared(member: object) -> Hashable:
