@@ -17,13 +17,14 @@ INGEST: dict[str, set[str]] = {
     "workers": {"commands", "modes", "writes"},
     "attempts": {"workers", "modes", "writes"},
     "jobs": {"workers", "commands", "modes", "writes"},
-    "aggregation": {"writes"},
+    "aggregation": {"writes", "phases"},
     "archival": {"jobs", "writes"},
     "learner_index": {"jobs", "workers", "writes"},
     "publishing": {"jobs", "workers", "commands", "modes", "writes"},
     "exhausts": {"jobs", "commands", "writes"},
-    "importers": {"publishing", "jobs", "commands", "calls", "writes"},
+    "importers": {"publishing", "jobs", "commands", "calls", "writes", "phases"},
     "job_kinds": {"archival", "jobs", "learner_index", "publishing", "exhausts", "importers"},
+    "phases": set(),
     "schedule": set(),
 }
 """The rooms of ``ingest/`` and what each may import of the others."""

@@ -25,10 +25,17 @@ def run_(
 
         import orjson
 
+        from gateway.commands.progress import progress
         from ingest.aggregation import aggregate
 
         async with instance() as cohort:
-            report = await aggregate(cohort.shared, static=cohort.settings.static, everything=everything)
+            with progress() as tell:
+                report = await aggregate(
+                    cohort.shared,
+                    static=cohort.settings.static,
+                    everything=everything,
+                    on_progress=tell,
+                )
         if json:
             typer.echo(orjson.dumps(asdict(report)).decode())
             return

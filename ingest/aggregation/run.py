@@ -17,6 +17,7 @@ from ingest.aggregation.groups import aggregate_groups
 from ingest.aggregation.lease import AggregationLease, leased
 from ingest.aggregation.touched import PATIENCE, READ, Touched, commit, outstanding, pass_over, portions
 from ingest.aggregation.turn import AggregationReport, Sent, Turn
+from ingest.phases import OnProgress, quiet
 from loaders.session import Shared
 from loaders.totals import ACTIVITIES, OF_GROUP, activity_results
 from rules.errors import StoreUnavailable
@@ -30,6 +31,8 @@ from stores.topics import AGGREGATION_GROUP, TOPICS
 log = logging.getLogger(__name__)
 
 PAGE = 500
+PARTS = 16
+"""Parts of the ring in which groups are counted, one after the other: by these is told how far it is."""
 AT_ONCE = 4
 """Places that are counted side by side: while one waits for its rows, others count. It bounds the memory, with what one
 place holds (activities.MOST_ROWS)."""
@@ -61,7 +64,7 @@ async def aggregation_status(shared: Shared) -> Status:
 
 
 async def aggregate(
-    shared: Shared, *, static: Path | None = None, everything: bool = False
+    shared: Shared, *, static: Path | None = None, everything: bool = False, on_progress: OnProgress = quiet
 ) -> AggregationReport:
     """Does one run, the only one at a time. It covers what was touched since the last run. It covers everything:
 
@@ -70,7 +73,8 @@ async def aggregate(
     - if the last one was broken off while it went through everything
     - if the last one is longer ago than the log remembers
 
-    ``static`` is the directory for static files. Raises Conflict if another process is at it. Raises StoreUnavailable
+    ``static`` is the directory for static files. ``on_progress`` is told the ``records`` of what was touched that are done, or of
+    everything the ``places`` and the ``groups``, these in parts of the ring. Raises Conflict if another process is at it. Raises StoreUnavailable
     if a store is away: then the next run does what this one left.
     """
     began, as_of = time.monotonic(), shared.now()
@@ -78,7 +82,7 @@ async def aggregate(
     async with leased(shared) as lease:
         is_known = lease.complete and lease.as_of is not None and as_of - lease.as_of < REMEMBERED
         report = AggregationReport(everything or not is_known)
-        run = _Run(shared, lease, files, report)
+        run = _Run(shared, lease, files, report, on_progress)
         if report.everything:
             await run.aggregate_everything()
         else:
@@ -93,12 +97,18 @@ async def aggregate(
 
 class _Run:
     def __init__(
-        self, shared: Shared, lease: AggregationLease, files: Files | None, report: AggregationReport
+        self,
+        shared: Shared,
+        lease: AggregationLease,
+        files: Files | None,
+        report: AggregationReport,
+        on_progress: OnProgress,
     ) -> None:
         self._shared = shared
         self._lease = lease
         self._files = files
         self._report = report
+        self._on_progress = on_progress
         self._sent = Sent()
 
     async def aggregate_touched(self) -> None:
@@ -115,6 +125,7 @@ class _Run:
                 await self._aggregate(portion)
                 await commit(consumer, portion.done)
                 self._report.records += portion.records
+                self._on_progress("records", min(self._report.records, records), records)
 
     async def aggregate_everything(self) -> None:
         """Aggregates all there is.
@@ -128,7 +139,9 @@ class _Run:
             async with self._consumer() as consumer:
                 self._report.records = await pass_over(consumer, records)
         turn = await self._begin_turn()
-        await self._aggregate_side_by_side(turn, self._places())
+        places = await self._places()
+        await self._aggregate_side_by_side(turn, self._told(places))
+        self._on_progress("places", len(places), len(places))
         await self._aggregate_groups(turn)
         await self._remove_leftovers(turn)
 
@@ -193,24 +206,30 @@ class _Run:
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
-    async def _places(self) -> AsyncIterator[tuple[Place, Set[str]]]:
-        """Gives every collection and context that somebody is or was enrolled in, once, and names no activity of it."""
+    async def _places(self) -> list[Place]:
+        """Every collection and context that somebody is or was enrolled in."""
         rows, columns = self._shared.stores.rows, ("contextid", "collectionid")
-        seen: set[Place] = set()
+        found: dict[Place, None] = {}
         for token_range in rows.ranges(1):
             async for page in rows.walk(ENROLMENTS_BY_CONTEXT, token_range, columns=columns, page_size=PAGE):
-                for row in page.rows:
-                    place = (row["collectionid"], row["contextid"])
-                    if place not in seen:
-                        seen.add(place)
-                        yield place, frozenset()
+                self._lease.check()
+                found.update(((row["collectionid"], row["contextid"]), None) for row in page.rows)
+        return [*found]
+
+    async def _told(self, places: Sequence[Place]) -> AsyncIterator[tuple[Place, Set[str]]]:
+        """Gives the places, and names no activity of them. One that is taken has others under way beside it."""
+        for index, place in enumerate(places):
+            self._on_progress("places", max(0, index - AT_ONCE + 1), len(places))
+            yield place, frozenset()
 
     async def _aggregate_groups(self, turn: Turn) -> None:
         rows = self._shared.stores.rows
-        for token_range in rows.ranges(1):
+        parts = rows.ranges(PARTS)
+        for done, token_range in enumerate(parts, 1):
             async for page in rows.walk(LEARNER_GROUPS, token_range, columns=("groupid",), page_size=PAGE):
                 self._lease.check()
                 await aggregate_groups(turn, {row["groupid"]: None for row in page.rows})
+            self._on_progress("groups", done, len(parts))
 
     async def _remove_leftovers(self, turn: Turn) -> None:
         """Removes rows of what is gone. All others have this version. Rows of groups are removed with the groups."""

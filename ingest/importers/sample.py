@@ -4,7 +4,7 @@ Who has done what depends on ids alone. Dates count back from the first day of t
 nothing lies in the future. Open batches have no end, so they stay open.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from ingest.commands.views import end_view, start_view, update_view
 from ingest.importers.lanes import each
 from ingest.importers.sample_attempts import QUIZ, SAMPLE_ASSESSMENT, submit_attempts
 from ingest.importers.sample_learners import number_of, sample_learners
+from ingest.phases import OnProgress, quiet
 from ingest.publishing.direct import publish_collection
 from loaders.learner_groups import groups_by_id
 from loaders.learners import learners_by_id
@@ -45,9 +46,6 @@ MENTOR = "mira"
 SAMPLE_GROUP = "evening-class"
 """FIRST_LEARNER is its admin and SAMPLE_COLLECTION one of its activities. Its members are in every state there is."""
 
-OnProgress = Callable[[str, int, int], None]
-"""Phase (``courses``, ``learners``), done, total."""
-
 _LOADER = Viewer("sample", frozenset({Role.SERVICE}))
 _AT_ONCE = 16
 _DAY = timedelta(days=1)
@@ -55,11 +53,7 @@ _OPEN_FOR = 60 * _DAY
 """How long before the first of the month the open batches started."""
 
 
-def _quiet(phase: str, done: int, total: int) -> None:
-    pass
-
-
-async def load_sample(shared: Shared, on_progress: OnProgress = _quiet) -> None:
+async def load_sample(shared: Shared, on_progress: OnProgress = quiet) -> None:
     """Loads what is missing. The first learner's profile comes last: it tells that all of it is there.
 
     Only the quiz and the group are looked for in any case, because older samples had none.

@@ -34,6 +34,7 @@ def test_a_run_says_what_it_did_and_the_status_when() -> None:
         r"everything: 0 activities, 0 of groups, 0 cells \(0 vanished\), 0 removed, 0 files, \d+\.\d s\n",
         done.stdout,
     )
+    assert done.stderr.splitlines()[-2:] == ["places: 0 of 0", "groups: 16 of 16"]
     assert cohort("aggregate", "run").stdout.startswith("what 0 records touched: ")
     assert re.match(r"last run +20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ\n", cohort("aggregate", "status").stdout)
 

@@ -278,9 +278,18 @@ async def test_places_are_counted_side_by_side_but_only_so_many(
     with pytest.raises(StoreUnavailable, match="the rows are away"):
         await aggregate(course.shared)
     assert at_work == 0
-    failing = False
-    report = await aggregate(course.shared)
+    failing, told = False, list[tuple[str, int, int]]()
+    report = await aggregate(course.shared, on_progress=lambda *phase: told.append(phase))
     assert (report.everything, report.activities, most) == (True, 9, AT_ONCE)
+    assert told == [
+        *(("places", done, 9) for done in (0, 0, 0, 0, 1, 2, 3, 4, 5, 9)),
+        *(("groups", part, 16) for part in range(1, 17)),
+    ]
+    await join(course, "bob", "batch-0")
+    await course.drain()
+    told.clear()
+    records = (await aggregate(course.shared, on_progress=lambda *phase: told.append(phase))).records
+    assert told[-1] == ("records", records, records)
     now = await live_cells(course)
     assert {cell[1] for cell in now} == {f"cb:batch-{number}" for number in range(9)}
 

@@ -1,6 +1,6 @@
 """Loads the Open University Learning Analytics Dataset (docs/oulad.md) through the ordinary commands."""
 
-from ingest.importers.oulad.loading import OnProgress, load_oulad
+from ingest.importers.oulad.loading import load_oulad
 from ingest.importers.oulad.report import Counts, OuladReport
 
-__all__ = ["Counts", "OnProgress", "OuladReport", "load_oulad"]
+__all__ = ["Counts", "OuladReport", "load_oulad"]

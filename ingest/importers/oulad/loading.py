@@ -14,6 +14,7 @@ from ingest.importers.oulad.sending import calls_of, send_course, send_groups, s
 from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
 from ingest.jobs.records import JobRecord
 from ingest.jobs.runner import Jobs
+from ingest.phases import OnProgress, quiet
 from loaders.session import Shared
 from rules.errors import InvalidInput
 from rules.jobs import JobState
@@ -24,15 +25,8 @@ CALLS_A_CHECKPOINT = 1500
 """About a second of work, after which the job says how far it is."""
 GROUPS_A_CHECKPOINT = 16
 
-OnProgress = Callable[[str, int, int], None]
-"""Phase, done, total. The phases: ``reading`` in bytes, ``courses``, ``learners``, ``groups``."""
 
-
-def _quiet(phase: str, done: int, total: int) -> None:
-    pass
-
-
-async def load_oulad(shared: Shared, directory: Path, on_progress: OnProgress = _quiet) -> OuladReport:
+async def load_oulad(shared: Shared, directory: Path, on_progress: OnProgress = quiet) -> OuladReport:
     """Checks every file, then loads all of them. The same files again change nothing.
 
     Raises InvalidInput, before anything is loaded, that names file and line of what is wrong. Raises Conflict if
@@ -60,7 +54,7 @@ async def load_oulad(shared: Shared, directory: Path, on_progress: OnProgress = 
     return _report_of(await jobs.resume(kind, earlier.id, told))
 
 
-async def _read(shared: Shared, directory: Path, on_progress: OnProgress = _quiet) -> Dataset:
+async def _read(shared: Shared, directory: Path, on_progress: OnProgress = quiet) -> Dataset:
     reader = Reader(directory, shared.now())
     for done, total in reader.steps():
         on_progress("reading", done, total)
