@@ -15,8 +15,10 @@ from io import BytesIO
 from typing import Any, ClassVar
 from zlib import crc32
 
-from cassandra.connection import Connection, ConnectionShutdown
+from cassandra.connection import Connection, ConnectionException, ConnectionShutdown
 from cassandra.segment import CRC32_INITIAL, CrcException, Segment, SegmentCodec, SegmentHeader, compute_crc24
+
+from stores.cassandra_policies import cannot_authorise
 
 _RECEIVED = 1 << 18
 """Bytes that are taken from a socket in a turn."""
@@ -98,6 +100,13 @@ class LoopConnection(Connection):  # type: ignore[misc]
         if not self.is_defunct:  # else the caller tells of it
             self.error_all_requests(ConnectionShutdown(f"Connection to {self.endpoint} was closed"))
             self.connected_event.set()
+
+    def defunct(self, error: Exception) -> Any:
+        """The connection is of no use any more. A node that could not read the roles says so as of a wrong password, after which
+        the driver would never come back to it, once that is all over."""
+        if cannot_authorise(error):
+            error = ConnectionException(str(error), self.endpoint)
+        return super().defunct(error)
 
     def _enable_checksumming(self) -> None:
         super()._enable_checksumming()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from cassandra import OperationTimedOut, RequestExecutionException, Unauthorized
+from cassandra import AuthenticationFailed, OperationTimedOut, RequestExecutionException, Unauthorized
 from cassandra.policies import (
     ConstantSpeculativeExecutionPolicy,
     DCAwareRoundRobinPolicy,
@@ -65,8 +65,9 @@ def tells_of_others_away(error: BaseException) -> bool:
 
 
 def cannot_authorise(error: BaseException) -> bool:
-    """Whether a node could not read the roles, which are rows, too. It says the same as of a role that may not."""
-    return isinstance(error, Unauthorized) and "Unable to perform" in str(error)
+    """Whether a node could not read the roles, which are rows, too. It says the same as of a role that may not, and of a password
+    that is wrong."""
+    return isinstance(error, Unauthorized | AuthenticationFailed) and "Unable to perform" in str(error)
 
 
 class AskAnother(RetryPolicy):  # type: ignore[misc]

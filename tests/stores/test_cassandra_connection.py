@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvloop
+from cassandra import AuthenticationFailed
+from cassandra.connection import ConnectionShutdown
 from cassandra.query import SimpleStatement
 from cassandra.segment import CrcException, SegmentCodec
 
@@ -241,6 +243,36 @@ async def test_a_server_that_says_nothing_is_given_up_by_the_heartbeat(
         await proxy.becomes(Fault.SILENT)
         await until(lambda: all(connection.is_closed for connection in connections))
         await proxy.becomes(None)
+        await until_it_answers(rows)
+        await rows.close()
+
+
+@pytest.mark.stack
+async def test_nodes_that_could_not_read_the_roles_for_a_while_are_found_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As without a quorum: a login is refused as if the password were wrong."""
+    answered, refused, away = LoopConnection._handle_auth_response, 0, False
+    why = 'Bad credentials message="Unable to perform authentication: Cannot achieve consistency level LOCAL_QUORUM"'
+
+    def handle(self: LoopConnection, answer: Any) -> None:
+        nonlocal refused
+        if away:
+            refused += 1
+            self.defunct(AuthenticationFailed(why))
+        else:
+            answered(self, answer)
+
+    monkeypatch.setattr(LoopConnection, "_handle_auth_response", handle)
+    async with Proxy(HOST, PORT) as proxy:
+        rows = await CassandraRows.open(through(proxy))
+        away = True
+        for connection in connections_of(rows._session):
+            connection.defunct(ConnectionShutdown("the node is gone"))
+        await until(lambda: refused > 3)
+        with pytest.raises(StoreUnavailable):
+            await rows.ping()
+        away = False
         await until_it_answers(rows)
         await rows.close()
 
