@@ -2,6 +2,7 @@
 unless variables have a say in it."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -30,8 +31,8 @@ class Readers:
         }
         self._room = most
         self._kept: dict[Place, Show | None] = {}
-        self._looked: dict[int, _Looked] = {}
-        """What was found in fields of the document, by their identity."""
+        self._known: dict[int, _Found] = {}
+        """What was found in parts of the document, by their identity."""
 
     def reader(
         self, kind: str, of: GraphQLOutputType, selected: Selected, compiled: Callable[[], Show | None]
@@ -41,27 +42,35 @@ class Readers:
         if place in self._kept:
             return self._kept[place]
         made = compiled()
-        found = [self._looked_at(details.node) for details in selected]
-        fields = sum(looked.fields for looked in found)
+        found = [self._found(details.node) for details in selected]
         given = any(details.fragment_variable_values is not None for details in selected)
-        if fields <= self._room and not given and not any(looked.variables for looked in found):
+        # What only the executor can answer is a place without a reader.
+        fields = len(found) if made is None else sum(one.fields for one in found)
+        if fields <= self._room and not given and not any(one.variables for one in found):
             self._room -= fields
             self._kept[place] = made
         return made
 
-    def _looked_at(self, field: FieldNode) -> "_Looked":
-        """Looks into the field, and into the fragments that are used below it."""
-        looked = self._looked.get(id(field))
-        if looked is None:
-            looked = self._looked[id(field)] = _Looked()
-            visit(field, looked)
-            for name in looked.fragments:  # it grows on the way
-                visit(self._fragments[name], looked)
-        return looked
+    def _found(self, part: FieldNode | FragmentDefinitionNode) -> "_Found":
+        """What there is in it and in the fragments below, as often as they are used: so often a reader has their fields."""
+        known = self._known.get(id(part))
+        if known is None:
+            look = _Look()
+            visit(part, look)
+            look.enter_leave_map.clear()  # has bound methods of the look itself
+            below = [self._found(self._fragments[name]) for name in look.fragments]
+            fields, variables = sum(one.fields for one in below), any(one.variables for one in below)
+            known = self._known[id(part)] = _Found(look.fields + fields, look.variables or variables)
+        return known
 
 
-class _Looked(Visitor):
-    """What there is in a field and below it: variables, how many fields, and which fragments."""
+class _Found(NamedTuple):
+    fields: int
+    variables: bool
+
+
+class _Look(Visitor):
+    """Sees variables, fields, and which fragments are used."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,5 +85,4 @@ class _Looked(Visitor):
         self.fields += 1
 
     def enter_fragment_spread(self, node: FragmentSpreadNode, *_: object) -> None:
-        if node.name.value not in self.fragments:
-            self.fragments.append(node.name.value)
+        self.fragments.append(node.name.value)

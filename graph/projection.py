@@ -58,9 +58,38 @@ from telemetry.metrics import WAYS
 
 FEW = 16
 """Members of a list that are worked on without a look at the clock, and not counted: that would take longer than they do."""
-_LIGHT, _WHOLE, _OBJECTS, _MEMBERS, _UNBOUND = (
-    WAYS.labels("list", way) for way in ("light", "made_whole", "objects", "by_member", "unbound")
+FIRST = 3
+"""Members of a list that may be refused, before one was read, until no other is tried."""
+_LIGHT, _WHOLE, _OBJECTS, _MEMBERS, _REFUSED, _UNBOUND = (
+    WAYS.labels("list", way) for way in ("light", "made_whole", "objects", "by_member", "refused", "unbound")
 )
+
+
+class _OfList:
+    """Reads the members of a list; none any more where the first ones were all refused: what is asked of them is not at hand."""
+
+    __slots__ = ("_first", "_read")
+
+    def __init__(self, read: Show) -> None:
+        self._read = read
+        self._first = FIRST
+
+    def __call__(self, member: Any, caller: Caller) -> Any:
+        if not self._first:
+            return self._read(member, caller)
+        if self._first < 0:
+            raise NotPlain
+        try:
+            shown = self._read(member, caller)
+        except (NotPlain, AttributeError):
+            self._first -= 1
+            if not self._first:
+                self._first = -1
+                _REFUSED.inc()
+            raise
+        self._first = 0
+        _MEMBERS.inc()
+        return shown
 
 
 class ProjectingExecutor(Executor):
@@ -71,6 +100,8 @@ class ProjectingExecutor(Executor):
         super().__init__(*args, **kwargs)
         self._fields: dict[int, tuple[Selected, FieldReader | None, Show | None]] = {}
         """The compiled fields by identity of their selections, which are kept so that no others get the same."""
+        self._shows: dict[int, tuple[Selected, Show | None]] = {}
+        """Those that are kept with the document, in the same way."""
         self._members: dict[int, tuple[Selected, Show | None]] = {}
         """The same of the members of lists."""
         self.readers: Readers | None = None
@@ -114,7 +145,11 @@ class ProjectingExecutor(Executor):
 
         if self.readers is None:
             return compiled()
-        return self.readers.reader("field", parent, selected, compiled)
+        shown = self._shows.get(id(selected))
+        if shown is None:
+            shown = selected, self.readers.reader("field", parent, selected, compiled)
+            self._shows[id(selected)] = shown
+        return shown[1]
 
     def member_reader(self, of: GraphQLOutputType, selected: Selected) -> Show | None:
         kept = self._members.get(id(selected))
@@ -151,8 +186,10 @@ class ProjectingExecutor(Executor):
         if not self._reads or count <= FEW:
             return None
         read = self.member_reader(of, selected)
-        (_UNBOUND if read is None else _MEMBERS).inc()
-        return read
+        if read is None:
+            _UNBOUND.inc()
+            return None
+        return _OfList(read)
 
     def _billed(self, of: GraphQLOutputType, selected: Selected) -> Show | None:
         read, least = self._value(of, selected), self._least(of, selected)
@@ -161,8 +198,9 @@ class ProjectingExecutor(Executor):
         item = read
 
         def read_member(member: Any, caller: Caller) -> Any:
+            shown = item(member, caller)
             caller.bill.built(least)
-            return item(member, caller)
+            return shown
 
         return read_member
 
@@ -249,15 +287,16 @@ class ProjectingExecutor(Executor):
                 raise NotPlain
             built = caller.bill.built
             if len(value) <= FEW:
+                shown = [item(member, caller) for member in value]
                 built(least * len(value))
-                return [item(member, caller) for member in value]
+                return shown
             done, before = list[Any](), caller.made_whole
             for start in range(0, len(value), PORTION):
                 if far_over():
                     raise NotPlain  # the executor completes it in turns
                 portion = value[start : start + PORTION]
-                built(least * len(portion))
                 done += [item(member, caller) for member in portion]
+                built(least * len(portion))
             whole = caller.made_whole > before
             (_WHOLE if whole else _LIGHT if is_light(value[0]) else _OBJECTS).inc()
             return done

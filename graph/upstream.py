@@ -212,7 +212,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
 
     async def _in_turns(self, members: "_Members") -> list[Any]:
         """DeadlineExceeded once the request's time is over."""
-        if self._reads:
+        if self._reads and members.read is None:
             members.read = self.member_reader(members.of, members.selected)
         done = False
         while not done:

@@ -94,7 +94,10 @@ async def listed(
         ProgressKey(user_id, row.collection_id, row.context_id)
         for user_id, row in zip(users, rows, strict=True)
     ]
-    figures = await session.loaders.narrow_figures(keys, trees, contexts)
+    there = [key for key in keys if key.collection_id in trees]
+    shown_there = await session.loaders.narrow_figures(there, trees, contexts)
+    by_key = dict(zip(there, shown_there, strict=True))
+    figures = [by_key.get(key) for key in keys]
     # What the workers last computed in collections that are gone is read as ever. One may go, or come, between two reads.
     gone = [
         row.enrolment(user_id)

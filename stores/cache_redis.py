@@ -21,7 +21,7 @@ from stores.cache_raises import RAISE_FIELDS, HashChange, SharedCalls
 from stores.cache_scripts import HeldScript
 from stores.certificates import OPTIONS as CERTIFICATES
 from stores.certificates import Certificates, ClientContext
-from stores.deadline import in_time, remaining
+from stores.deadline import deadline_at, in_time, remaining
 from stores.meter import Meter
 from stores.timing import timed
 
@@ -158,7 +158,7 @@ class ServerCache:
                 await pipeline.execute()
 
         await self._past_raises(keys)
-        await self._change("cache drop", ask, *keys)
+        await self._take_away("cache drop", ask, *keys)
 
     async def _past_raises(self, keys: Sequence[str]) -> None:
         """Waits until what was raised there before is sent: it must not come behind what takes it away."""
@@ -168,7 +168,12 @@ class ServerCache:
     async def delete(self, *keys: str) -> None:
         if keys:
             await self._past_raises(keys)
-            await self._change("cache delete", lambda: self._client.unlink(*map(self._key, keys)), *keys)
+            await self._take_away("cache delete", lambda: self._client.unlink(*map(self._key, keys)), *keys)
+
+    async def _take_away(self, what: str, ask: Callable[[], Awaitable[Any]], *keys: str) -> None:
+        """Past the deadline, too: those that are waited for before may have used it up, and what stayed would be wrong."""
+        with deadline_at(None):
+            await self._change(what, ask, *keys)
 
     async def claim(self, key: str, token: str, ttl: float) -> bool:
         arguments: list[str | int] = [token, max(1, int(ttl * 1000))]

@@ -15,7 +15,7 @@ from io import BytesIO
 from typing import Any, ClassVar
 from zlib import crc32
 
-from cassandra.connection import Connection, ConnectionException, ConnectionShutdown
+from cassandra.connection import Connection, ConnectionBusy, ConnectionException, ConnectionShutdown
 from cassandra.segment import CRC32_INITIAL, CrcException, Segment, SegmentCodec, SegmentHeader, compute_crc24
 
 from stores.cassandra_policies import cannot_authorise
@@ -80,6 +80,16 @@ class LoopConnection(Connection):  # type: ignore[misc]
         ended, that ends the connection."""
         return not self.msg_received and (self.loop.is_running() or self.loop.is_closed())
 
+    def send_msg(self, msg: Any, request_id: int, *args: Any, **kwargs: Any) -> int:
+        """As the driver's. ConnectionBusy where too much waits to be sent; the driver forgets then that nothing is under way."""
+        try:
+            return int(super().send_msg(msg, request_id, *args, **kwargs))
+        except ConnectionBusy:
+            with self.lock:
+                self.in_flight -= 1
+                self.request_ids.append(request_id)
+            raise
+
     def push(self, data: bytes) -> None:
         """Sends a whole message, at the end of this turn of the loop: together with what else is sent in it."""
         if runs_here(self.loop):
@@ -98,7 +108,10 @@ class LoopConnection(Connection):  # type: ignore[misc]
         else:
             self._in_turn(self._end)
         if not self.is_defunct:  # else the caller tells of it
-            self.error_all_requests(ConnectionShutdown(f"Connection to {self.endpoint} was closed"))
+            closed = ConnectionShutdown(f"Connection to {self.endpoint} was closed")
+            if not self.connected_event.is_set():
+                self.last_error = closed  # else whoever connects would take it for a good one
+            self.error_all_requests(closed)
             self.connected_event.set()
 
     def defunct(self, error: Exception) -> Any:
@@ -212,12 +225,15 @@ class _Timer:
 
     def _over(self) -> None:
         self._handle = None
-        # A loop that is late calls timers first. What has come in time must not be taken for late.
-        for connection in [*self._connections.open]:
-            if self._callback is not None:
-                connection.receive()
-        if self._callback is not None:
-            self._callback()
+        try:
+            # A loop that is late calls timers first. What has come in time must not be taken for late.
+            for connection in [*self._connections.open]:
+                if self._callback is not None:
+                    connection.receive()
+        finally:
+            callback = self._callback  # another thread may cancel at any moment
+            if callback is not None:
+                callback()
 
 
 class _Segments(SegmentCodec):  # type: ignore[misc]

@@ -183,15 +183,16 @@ class MirroredGroups:
 
 def _lay_out(connection: Connection, /, sources: Sequence[DataSource]) -> list[str]:
     """As ``lay_out`` in duckdb_file.py. Before that it removes everything, the feed's place in the log as well, if what the file has
-    can't be gone on with: it was not fed for long, or was made with other columns."""
+    can't be gone on with: it was never filled, not fed for long, or made with other columns."""
+    had = connection.execute("SELECT 1 FROM duckdb_tables() LIMIT 1").fetchone() is not None
     made_with = orjson.dumps({source.stored_as: columns(source) for source in sources}).decode()
     connection.execute(_CREATE_FED)
     connection.execute(_CREATE_MADE)
     made = connection.execute("SELECT columns FROM made").fetchone()
-    if made == (made_with,) and not _is_asleep(connection):
+    if made == (made_with,) and not _is_to_be_filled(connection):
         return lay_out(connection, sources)
     remove_tables(connection)
-    if made is not None:
+    if had:
         mark_unclean(connection)
     connection.execute(_CREATE_FED)
     connection.execute(_CREATE_MADE)

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from graph import object_readers, projection
+from graph.reads import Caller, NotPlain
 from graph.schema import build_schema
 from ingest.commands.enrolments import EnrolmentCall, enrol
+from resolvers.nouns import Bill
 from tests.conftest import Instance
 from tests.graph.conftest import ask, document
 
@@ -49,6 +51,44 @@ async def test_a_document_is_compiled_once_for_all_who_send_it(
     assert not compiled
     assert others[0] == first
     assert others[1]["data"]["me"]["userId"] == "bob"
+
+
+async def test_a_long_list_of_a_document_without_variables_is_compiled_once(
+    enrolled: Instance, compiled: list[Any]
+) -> None:
+    """What only the executor answers, `me` and `enrolments`, leaves the room to its members."""
+    of = build_schema()
+    fields = " ".join(f"s{number}: status" for number in range(30))
+    text = f"{{ me {{ enrolments(first: 9) {{ edges {{ node {{ {fields} }} }} pageInfo {{ hasNextPage }} }} }} }}"
+    await ask(enrolled.session("ann"), text, of=of)
+    compiled.clear()
+    answer = await ask(enrolled.session("bob"), text, of=of)
+    assert answer["data"]["me"]["enrolments"]["edges"][0]["node"]["s29"] == "NOT_STARTED"
+    assert not compiled
+
+
+def test_members_of_a_list_are_not_tried_for_long_where_what_is_asked_is_not_at_hand() -> None:
+    tried: list[int] = []
+
+    def read(member: int, _caller: Caller) -> int:
+        tried.append(member)
+        if member < 5:
+            raise NotPlain
+        return member
+
+    caller = Caller(None, Bill())
+    refusing, mixed = projection._OfList(read), projection._OfList(read)
+    for number in range(9):
+        with pytest.raises(NotPlain):
+            refusing(number, caller)
+    assert tried == [0, 1, 2]
+    with pytest.raises(NotPlain):
+        mixed(1, caller)
+    assert mixed(7, caller) == 7
+    for _ in range(9):
+        with pytest.raises(NotPlain):
+            mixed(2, caller)
+    assert mixed(8, caller) == 8
 
 
 async def test_what_variables_decide_is_compiled_for_each_request(

@@ -355,6 +355,17 @@ async def test_a_request_out_of_time_finds_nothing_and_blames_nobody(cache: Serv
     assert await cache.get("a") == b"1"
 
 
+async def test_what_is_wrong_is_taken_away_by_a_request_out_of_time_too(cache: ServerCache) -> None:
+    """It may have waited for what was raised there before."""
+    await cache.set("a", b"1", 60)
+    await cache.raise_fields("b", {"x": b"1", "y": b"1"}, 60)
+    with deadline(0):
+        await cache.delete("a")
+        await cache.drop_field("x", ["b"])
+    assert await cache.get("a") is None
+    assert await cache.hashes(["b"]) == [{"y": b"1"}]
+
+
 async def test_processes_that_share_a_directory_share_the_embedded_server(tmp_path: Path) -> None:
     first = await EmbeddedCache.open(data=tmp_path)
     second = await EmbeddedCache.open(data=tmp_path)

@@ -4,8 +4,8 @@ import asyncio
 import io
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 import uvloop
 from cassandra import AuthenticationFailed
-from cassandra.connection import ConnectionShutdown
+from cassandra.connection import ConnectionBusy, ConnectionShutdown, DefaultEndPoint
+from cassandra.protocol import OptionsMessage
 from cassandra.query import SimpleStatement
 from cassandra.segment import CrcException, SegmentCodec
 
@@ -275,6 +276,69 @@ async def test_nodes_that_could_not_read_the_roles_for_a_while_are_found_again(
         away = False
         await until_it_answers(rows)
         await rows.close()
+
+
+@asynccontextmanager
+async def peer(*, ends: bool) -> AsyncIterator[DefaultEndPoint]:
+    """Takes connections and what is sent first. It answers nothing, or ends them then."""
+
+    talks = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.append(asyncio.current_task())
+        await reader.read(1)
+        if not ends:
+            await reader.read()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        yield DefaultEndPoint(*server.sockets[0].getsockname())
+        await until(lambda: bool(talks))
+        async with asyncio.timeout(20):
+            await asyncio.gather(*filter(None, talks))
+
+
+async def test_a_connection_that_is_ended_while_it_is_made_is_no_connection() -> None:
+    """As by a node that has enough of them, or drains. Taken for a good one, each attempt would seem to have succeeded."""
+    connections = connections_on(asyncio.get_running_loop())
+    async with peer(ends=True) as address:
+        with pytest.raises(ConnectionShutdown):
+            await asyncio.to_thread(connections.factory, address, 20)
+
+
+async def test_a_statement_that_a_busy_connection_refuses_leaves_nothing_under_way() -> None:
+    connections = connections_on(asyncio.get_running_loop())
+    async with peer(ends=False) as address:
+        connection = await asyncio.to_thread(connections, address)
+        before = connection.in_flight, len(connection.request_ids), connection.highest_request_id
+        connection._socket_writable = False
+        with connection.lock:
+            connection.in_flight += 1
+            request_id = connection.get_request_id()
+        with pytest.raises(ConnectionBusy):
+            connection.send_msg(OptionsMessage(), request_id, lambda answer: None)
+        assert (connection.in_flight, len(connection.request_ids), connection.highest_request_id) == before
+        connection.close()
+
+
+async def test_a_statement_ends_in_time_whatever_happens_to_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connections = connections_on(asyncio.get_running_loop())
+    async with peer(ends=False) as address:
+        connection = await asyncio.to_thread(connections, address)
+        await until(lambda: connection in connections.open)
+        monkeypatch.setattr(LoopConnection, "receive", lambda self: 1 // 0)
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        over = asyncio.Event()
+        connections.create_timer(0.01, over.set)
+        async with asyncio.timeout(20):
+            await over.wait()
+        monkeypatch.undo()
+        connection.close()
 
 
 # --- loops that end

@@ -395,6 +395,33 @@ async def test_of_an_erased_learner_nothing_is_left_in_the_file(tmp_path: Path) 
     assert not any(name in value for value in values_in(path))
 
 
+async def test_a_file_that_begins_anew_is_still_to_be_cleaned_of_an_erased_learner(tmp_path: Path) -> None:
+    """The program of before removed the rows and ended before it wrote the file anew. It noted no columns."""
+    path, kept, name = tmp_path / "mirror.duckdb", active("bob", 1), "VERY-DISTINCT"
+    async with log_in(tmp_path) as events:
+        async with mirrored(tmp_path, events, [active(name, 1), kept]) as groups:
+            await current(groups)
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("DROP TABLE made")
+            connection.execute("CREATE TABLE IF NOT EXISTS unclean (due BOOLEAN)")
+            connection.execute("INSERT INTO unclean VALUES (TRUE)")
+        async with mirrored(tmp_path, events, [kept]) as groups:
+            await current(groups)
+    assert not any(name in value for value in values_in(path))
+
+
+async def test_a_filling_that_was_cut_off_begins_anew_with_the_next_process(tmp_path: Path) -> None:
+    """What the first one had, and the log told to be gone, may be forgotten by the log since."""
+    async with log_in(tmp_path) as events:
+        async with mirrored(tmp_path, events, [active("left", 1)]) as groups:
+            await current(groups)
+        with duckdb.connect(str(tmp_path / "mirror.duckdb")) as connection:
+            connection.execute("DELETE FROM fed")  # as if it had not ended
+        async with mirrored(tmp_path, events, [active("bob", 1)]) as groups:
+            await current(groups)
+            assert await asked(groups) == [("a", "bob", 0, 1)]
+
+
 # --- never in the way
 
 

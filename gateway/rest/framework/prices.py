@@ -59,7 +59,10 @@ def _compared(member: object) -> Hashable:
     # What no model describes may be lists within lists, each of which would be printed with all below it.
     if isinstance(member, Mapping | list | tuple):
         return id(member)
-    told = (type(member), *member.__dict__.values()) if isinstance(member, BaseModel) else repr(member)
+    if not isinstance(member, BaseModel):
+        return repr(member)
+    values = member.__dict__.values()
+    told = (type(member), *map(type, values), *values)  # 1, 1.0 and true are equal
     try:
         hash(told)
     except TypeError:  # it has lists or mappings
