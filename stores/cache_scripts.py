@@ -30,8 +30,11 @@ class HeldScript:
         sent = (b"%d" % len(keys), *keys, *args)
         try:
             return await self._answer(self._connection, b"EVALSHA", self._digest, *sent)
-        except NoScriptError:  # a server that was started since
-            return await self._answer(self._connection, b"EVAL", self._script, *sent)
+        except (
+            NoScriptError
+        ):  # a server that was started since. Cohort's role may load scripts (docs/deploy.md), not send any
+            await self._answer(self._connection, b"SCRIPT", b"LOAD", self._script)
+            return await self._answer(self._connection, b"EVALSHA", self._digest, *sent)
 
     async def _answer(self, connection: AbstractConnection, *parts: bytes) -> object:
         await connection.send_packed_command(_packed(parts))
