@@ -308,10 +308,8 @@ def _from_json(of: Any) -> Callable[[Any], Any]:
 
 
 def _list_from_json(of: Any) -> Callable[[Any], Any]:
-    may_be_null, member = (
-        not isinstance(of, GraphQLNonNull),
-        of if not isinstance(of, GraphQLNonNull) else of.of_type,
-    )
+    may_be_null = not isinstance(of, GraphQLNonNull)
+    member = of if may_be_null else of.of_type
     if not isinstance(member, GraphQLScalarType | GraphQLEnumType):
         raise _NotCompiled
     made = _from_json(member)

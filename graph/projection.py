@@ -8,7 +8,7 @@ the executor meets it again and reports it at its path. Resolvers of this kind m
 other exception is a fault of Cohort: it is not tried again, and is told at the field that was compiled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import isfinite
 from operator import attrgetter
@@ -98,10 +98,10 @@ class ProjectingExecutor(Executor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._fields: dict[int, tuple[Selected, FieldReader | None, Show | None]] = {}
+        self._fields: dict[int, tuple[Selected, FieldReader | None]] = {}
         """The compiled fields by identity of their selections, which are kept so that no others get the same."""
         self._shows: dict[int, tuple[Selected, Show | None]] = {}
-        """Those that are kept with the document, in the same way."""
+        """What answers them, in the same way."""
         self._members: dict[int, tuple[Selected, Show | None]] = {}
         """The same of the members of lists."""
         self.readers: Readers | None = None
@@ -135,21 +135,15 @@ class ProjectingExecutor(Executor):
         return None if show is None else lambda value: show(value, nobody)
 
     def reader(self, parent: GraphQLObjectType, selected: Selected) -> Show | None:
-        kept = self._fields.get(id(selected))
-        if kept is not None:
-            return kept[2]
+        kept = self._shows.get(id(selected))
+        if kept is None:
 
-        def compiled() -> Show | None:
-            field = self._field(parent, selected)
-            return None if field is None else field.read
+            def compiled() -> Show | None:
+                field = self._field(parent, selected)
+                return None if field is None else field.read
 
-        if self.readers is None:
-            return compiled()
-        shown = self._shows.get(id(selected))
-        if shown is None:
-            shown = selected, self.readers.reader("field", parent, selected, compiled)
-            self._shows[id(selected)] = shown
-        return shown[1]
+            kept = self._shows[id(selected)] = selected, self._once("field", parent, selected, compiled)
+        return kept[1]
 
     def member_reader(self, of: GraphQLOutputType, selected: Selected) -> Show | None:
         kept = self._members.get(id(selected))
@@ -161,12 +155,14 @@ class ProjectingExecutor(Executor):
                 except GraphQLError:
                     return None
 
-            if self.readers is None:
-                kept = selected, compiled()
-            else:
-                kept = selected, self.readers.reader("member", of, selected, compiled)
-            self._members[id(selected)] = kept
+            kept = self._members[id(selected)] = selected, self._once("member", of, selected, compiled)
         return kept[1]
+
+    def _once(
+        self, kind: str, of: GraphQLOutputType, selected: Selected, compiled: Callable[[], Show | None]
+    ) -> Show | None:
+        """What is compiled, for all requests where the document keeps it."""
+        return compiled() if self.readers is None else self.readers.reader(kind, of, selected, compiled)
 
     def complete_value(
         self,
@@ -219,7 +215,7 @@ class ProjectingExecutor(Executor):
             field = self._compiled(parent, selected)
         except GraphQLError:  # an argument that does not hold: the executor reports it
             field = None
-        self._fields[id(selected)] = selected, field, None if field is None else field.read
+        self._fields[id(selected)] = selected, field
         return field
 
     def _compiled(self, parent: GraphQLObjectType, selected: Selected) -> FieldReader | None:

@@ -102,18 +102,19 @@ async def listed(
     gone = [
         row.enrolment(user_id)
         for user_id, row, shown in zip(users, rows, figures, strict=True)
-        if shown is None or row.collection_id not in trees
+        if shown is None
     ]
     of_gone = {one.enrolment.key: one for one in (await enrolled(session, gone) if gone else ())}
     found: list[ListedEnrolment] = []
     for user_id, row, shown in zip(users, rows, figures, strict=True):
         collection_id, context_id = row.collection_id, row.context_id
-        tree = trees.get(collection_id)
-        if shown is None or tree is None:
+        if shown is None:
             found.append(_of_gone(user_id, row, of_gone[ProgressKey(user_id, collection_id, context_id)]))
         else:
             content, _ = published[collection_id]
-            found.append(_of_figures(user_id, row, shown, tree, content, contexts.get(context_id)))
+            found.append(
+                _of_figures(user_id, row, shown, trees[collection_id], content, contexts.get(context_id))
+            )
     return found
 
 

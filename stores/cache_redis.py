@@ -157,21 +157,17 @@ class ServerCache:
                     pipeline.hdel(self._key(key), field)
                 await pipeline.execute()
 
-        await self._past_raises(keys)
         await self._take_away("cache drop", ask, *keys)
-
-    async def _past_raises(self, keys: Sequence[str]) -> None:
-        """Waits until what was raised there before is sent: it must not come behind what takes it away."""
-        with suppress(DeadlineExceeded):
-            await self._raises.passed(keys)
 
     async def delete(self, *keys: str) -> None:
         if keys:
-            await self._past_raises(keys)
             await self._take_away("cache delete", lambda: self._client.unlink(*map(self._key, keys)), *keys)
 
     async def _take_away(self, what: str, ask: Callable[[], Awaitable[Any]], *keys: str) -> None:
-        """Past the deadline, too: those that are waited for before may have used it up, and what stayed would be wrong."""
+        """Waits first until what was raised there before is sent, which must not come behind. That may use up the deadline, past
+        which it is taken away, too: what stayed would be wrong."""
+        with suppress(DeadlineExceeded):
+            await self._raises.passed(keys)
         with deadline_at(None):
             await self._change(what, ask, *keys)
 

@@ -30,9 +30,8 @@ class HeldScript:
         sent = (b"%d" % len(keys), *keys, *args)
         try:
             return await self._answer(self._connection, b"EVALSHA", self._digest, *sent)
-        except (
-            NoScriptError
-        ):  # a server that was started since. Cohort's role may load scripts (docs/deploy.md), not send any
+        except NoScriptError:
+            # The server was started since. Cohort's role may load scripts (docs/deploy.md), and not send them.
             await self._answer(self._connection, b"SCRIPT", b"LOAD", self._script)
             return await self._answer(self._connection, b"EVALSHA", self._digest, *sent)
 

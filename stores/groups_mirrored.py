@@ -184,24 +184,21 @@ class MirroredGroups:
 def _lay_out(connection: Connection, /, sources: Sequence[DataSource]) -> list[str]:
     """As ``lay_out`` in duckdb_file.py. Before that it removes everything, the feed's place in the log as well, if what the file has
     can't be gone on with: it was never filled, not fed for long, or made with other columns."""
-    had = connection.execute("SELECT 1 FROM duckdb_tables() LIMIT 1").fetchone() is not None
+    there = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     made_with = orjson.dumps({source.stored_as: columns(source) for source in sources}).decode()
-    connection.execute(_CREATE_FED)
-    connection.execute(_CREATE_MADE)
-    made = connection.execute("SELECT columns FROM made").fetchone()
-    if made == (made_with,) and not _is_to_be_filled(connection):
-        return lay_out(connection, sources)
-    remove_tables(connection)
-    if had:
-        mark_unclean(connection)
-    connection.execute(_CREATE_FED)
-    connection.execute(_CREATE_MADE)
-    connection.execute("INSERT INTO made VALUES (?)", [made_with])
+    if not {"made", "fed"} <= there or not _goes_on(connection, made_with):
+        remove_tables(connection)
+        if there:
+            mark_unclean(connection)
+        connection.execute("CREATE TABLE fed (noted DOUBLE)")
+        connection.execute("CREATE TABLE made (columns VARCHAR)")
+        connection.execute("INSERT INTO made VALUES (?)", [made_with])
     return lay_out(connection, sources)
 
 
-_CREATE_FED = "CREATE TABLE IF NOT EXISTS fed (noted DOUBLE)"
-_CREATE_MADE = "CREATE TABLE IF NOT EXISTS made (columns VARCHAR)"
+def _goes_on(connection: Connection, made_with: str) -> bool:
+    made = connection.execute("SELECT columns FROM made").fetchone()
+    return made == (made_with,) and not _is_to_be_filled(connection)
 
 
 def _is_asleep(connection: Connection) -> bool:

@@ -86,8 +86,8 @@ class McpEndpoint:
         response: ASGIApp
         try:
             self._check_origin(request)
-            body = await request.body()
             async with await slot_once_read(request, self._session_of, self._admission):
+                body = await request.body()
                 _check_message(request, body)
                 response = await while_connected(request.receive, self._answer(scope, body))
             if (error := scope.get(FAILED)) is not None:
