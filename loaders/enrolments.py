@@ -20,13 +20,11 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentPlace:
-    """The short form of an enrolment, by which a learner's list is ordered and filtered. ``last_accessed_on``: as the
-    workers last saw it."""
+    """The short form of an enrolment. ``last_accessed_on``: as the workers last saw it."""
 
     collection_id: str
     context_id: str
     active: bool
-    enrolled_on: datetime
     last_accessed_on: datetime | None
 
 
@@ -74,16 +72,15 @@ async def enrolments_page(
     return found[:limit], len(found) > limit
 
 
-async def enrolment_places(rows: Rows, user_id: str, *, most: int | None = None) -> list[EnrolmentPlace]:
-    """The short form of a learner's enrolments, in the order of collection and context; of at least ``most`` of them, or of
-    all. No other columns are read.
+async def enrolment_places(rows: Rows, user_id: str) -> list[EnrolmentPlace]:
+    """The short form of a learner's enrolments, in the order of collection and context. No other columns are read.
 
     One statement reads PLACES_AT_ONCE enrolments.
     """
     columns = ("collectionid", "contextid", "active", "enrolled_on", "lastcontentaccesstime")
     found: list[EnrolmentPlace] = []
     after: Place | None = None
-    while most is None or len(found) < most:
+    while True:
         page = await rows.partition(
             ENROLMENTS, (user_id,), after=after, limit=PLACES_AT_ONCE, columns=columns
         )
@@ -92,16 +89,14 @@ async def enrolment_places(rows: Rows, user_id: str, *, most: int | None = None)
                 row["collectionid"],
                 row["contextid"],
                 bool(row["active"]),
-                row["enrolled_on"],
                 row["lastcontentaccesstime"],
             )
             for row in page
             if row["enrolled_on"] is not None
         ]
         if len(page) < PLACES_AT_ONCE:
-            break
+            return found
         after = (page[-1]["collectionid"], page[-1]["contextid"])
-    return found
 
 
 class NarrowEnrolment(NamedTuple):

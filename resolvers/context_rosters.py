@@ -45,17 +45,11 @@ class _Row:
 
     @property
     def status(self) -> Status | None:
-        one = self.enrolled
-        return one.progress.status if isinstance(one, Enrolled) else one and one.status
+        return None if self.enrolled is None else self.enrolled.status
 
     @property
     def completion_percentage(self) -> int | None:
-        one = self.enrolled
-        return (
-            one.progress.completion_percentage
-            if isinstance(one, Enrolled)
-            else one and one.completion_percentage
-        )
+        return None if self.enrolled is None else self.enrolled.completion_percentage
 
 
 class RosterEntry(NamedTuple):

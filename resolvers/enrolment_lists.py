@@ -198,11 +198,7 @@ async def _of_status(
 ) -> _Shown:
     """The enrolments with one of these statuses, as they are shown: workers may not have seen the last view yet."""
     shown = await _shown(session, user_id, rows, wanted)
-    return {place: one for place, one in shown.items() if _status(one) in (wanted.statuses or ())}
-
-
-def _status(one: Enrolled | ListedEnrolment) -> Status:
-    return one.progress.status if isinstance(one, Enrolled) else one.status
+    return {place: one for place, one in shown.items() if one.status in (wanted.statuses or ())}
 
 
 async def _shown(

@@ -20,7 +20,7 @@ from rules.enrolments import Enrolment, shown_progress
 from rules.errors import NotFound
 from rules.identifiers import ProgressKey, checked_id
 from rules.moments import milliseconds
-from rules.progress import Progress
+from rules.progress import Progress, Status
 from rules.standings import Figures, FirstCompletion
 from rules.triggers import TriggerKind
 
@@ -60,6 +60,14 @@ class Enrolled:
     def statuses(self) -> Mapping[str, int]:
         assert self.read_statuses is not None, "a page that shows statuses asks for them"  # noqa: S101 - a fault of ours
         return self.read_statuses
+
+    @property
+    def status(self) -> Status:
+        return self.progress.status
+
+    @property
+    def completion_percentage(self) -> int:
+        return self.progress.completion_percentage
 
     @property
     def completed_on(self) -> datetime | None:
