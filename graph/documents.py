@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
 from weakref import WeakValueDictionary
 
 import orjson
@@ -22,13 +21,14 @@ from graphql import (
 )
 from strawberry.extensions import SchemaExtension
 
-from graph.compiled_mutations import CompiledMutation, compiled, has_begun
+from graph.answered_fields import has_begun
+from graph.compiled_operations import CompiledOperation, compiled
 from graph.costs import Cost, costs_of
 from graph.introspection import Questions, TooMany
 from graph.kept_readers import Readers
 from graph.lifetimes import Holds, Lifetimes, reasons_of
 from graph.limits import Limits, excesses, too_large
-from graph.reads import Read
+from graph.projection import ProjectingExecutor
 from graph.upstream import core_schema
 from graph.upstream_documents import TooManyTokens, parsed, tokens_in
 from graph.validation import problems
@@ -75,8 +75,8 @@ class Known:
         self._costs: dict[str | None, Cost] = {}
         self._questions: dict[str | None, Questions] = {}
         self._reasons: dict[str | None, frozenset[Holds | None]] = {}
-        self._mutations: dict[str | None, CompiledMutation | None] = {}
-        self._mutates: dict[str | None, bool] = {}
+        self._compiled: dict[str | None, CompiledOperation | None] = {}
+        self._operations: dict[str | None, OperationDefinitionNode] = {}
 
     @cached_property
     def readers(self) -> Readers:
@@ -102,28 +102,30 @@ class Known:
             self._costs |= costs_of(self._schema, _alone(operation, self.document))
         return self._costs[name]
 
-    def mutation(
-        self, operation_name: str | None, reader: Callable[[Any, Any], Read | None]
-    ) -> CompiledMutation | None:
-        """The operation, compiled; None where it can't be, or asks for the schema. ``reader``: as ``compiled`` has it."""
-        if operation_name not in self._mutations:
-            operation = get_operation_ast(self.document, operation_name)
+    def compiled(
+        self, operation_name: str | None, executor: Callable[[DocumentNode], ProjectingExecutor]
+    ) -> CompiledOperation | None:
+        """The operation, compiled; None where it can't be, or asks for the schema. ``executor``: makes one of a document, of no
+        request."""
+        if operation_name not in self._compiled:
+            operation = self.operation(operation_name)
             if operation is None:
-                return None  # nothing is kept of names that the document does not have
-            is_plain = not self.errors and not self.questions(operation)
-            self._mutations[operation_name] = (
-                compiled(self._schema, self.document, operation, reader) if is_plain else None
-            )
-        return self._mutations[operation_name]
+                return None
+            found = None
+            if not self.errors and not self.questions(operation):
+                made = executor(self.document)
+                made.readers = self.readers
+                found = compiled(self._schema, self.document, operation, made)
+            self._compiled[operation_name] = found
+        return self._compiled[operation_name]
 
-    def mutates(self, operation_name: str | None) -> bool:
-        """Whether there is such an operation, and it is a mutation."""
-        found = self._mutates.get(operation_name)
+    def operation(self, name: str | None) -> OperationDefinitionNode | None:
+        """The operation of this name, or the only one. Nothing is kept of names that the document does not have."""
+        found = self._operations.get(name)
         if found is None:
-            operation = get_operation_ast(self.document, operation_name)
-            if operation is None:
-                return False  # as above
-            found = self._mutates[operation_name] = operation.operation is OperationType.MUTATION
+            found = get_operation_ast(self.document, name)
+            if found is not None:
+                self._operations[name] = found
         return found
 
     def reasons(self, operation: OperationDefinitionNode) -> frozenset[Holds | None]:

@@ -51,7 +51,7 @@ COMPILED = "compiled"
 
 def mutation(*, description: str, access: Access, compiled: bool = False) -> Callable[[F], F]:
     """``compiled``: its resolver needs nothing of ``info`` but the context, the schema and the field's name, so that a call
-    may be compiled (graph/compiled_mutations.py)."""
+    may be compiled (graph/compiled_operations.py)."""
     declared = strawberry.mutation(
         description=description, directives=(to(access),), metadata={COMPILED: True} if compiled else {}
     )

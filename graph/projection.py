@@ -127,12 +127,12 @@ class ProjectingExecutor(Executor):
         executor: Self = cls.build(schema, DocumentNode(definitions=(bare, *parts)))
         return executor
 
-    def lasting_reader(self, of: GraphQLOutputType, selected: Selected) -> Read | None:
-        """Answers values of a type for any request, where nothing that is selected of them depends on one. None where only the
-        executor can."""
-        self._bill.stops = False
-        show, nobody = self._value(of, selected), Caller(None, self._bill)
-        return None if show is None else lambda value: show(value, nobody)
+    def value_reader(self, of: GraphQLOutputType, selected: Selected) -> Show | None:
+        """Shows values of a type. None where only the executor can."""
+        try:
+            return self._value(of, selected)
+        except GraphQLError:  # an argument that does not hold
+            return None
 
     def reader(self, parent: GraphQLObjectType, selected: Selected) -> Show | None:
         kept = self._shows.get(id(selected))

@@ -1,12 +1,13 @@
 """The schema: the nouns put together, limits and caches, and the printed form that is committed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import strawberry
 from graphql import DocumentNode, GraphQLError
+from graphql import OperationType as CoreOperationType
 from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
@@ -15,12 +16,12 @@ from strawberry.types.graphql import OperationType
 from graph.access import Access, check_before_fields
 from graph.active_learners import ActiveLearnersQueries
 from graph.activity_histories import ActivityHistoryQueries
+from graph.answered_fields import Place, answer_once, answered, forget_refusals
 from graph.assessment_scores import AssessmentScores
 from graph.assessments import AssessmentMutations
 from graph.attempts import Attempt
 from graph.collection_search import CollectionSearchQueries
 from graph.collections import Collection, CollectionQueries
-from graph.compiled_mutations import CompiledMutation, answer_once, answered
 from graph.contents import ContentQueries
 from graph.contexts import ContextMutations, ContextQueries
 from graph.documents import Documents, Known, KnownDocuments
@@ -44,7 +45,6 @@ from graph.node import Node
 from graph.planned import Planned, PlansTold
 from graph.projection import ProjectingExecutor
 from graph.publications import Publication, PublicationMutations, PublicationQueries
-from graph.reads import Read
 from graph.scalars import CONFIG
 from graph.summaries import SummaryMutations
 from graph.tracking import TrackingQueries
@@ -157,9 +157,12 @@ async def find_node(info: Info, global_id: str) -> Node | Planned[GroupActivity]
     raise nouns.InvalidInput("id must be one that this API gave out", field="id")
 
 
-_COMPILED, _VARIABLES, _REFUSED, _UNBOUND = (
-    WAYS.labels("mutation", way) for way in ("compiled", "variables", "refused", "unbound")
-)
+_COMPILED, _VARIABLES, _REFUSED, _UNBOUND = "compiled", "variables", "refused", "unbound"
+_WAYS = {
+    (kind, way): WAYS.labels(kind.value, way)
+    for kind in (CoreOperationType.QUERY, CoreOperationType.MUTATION)
+    for way in (_COMPILED, _VARIABLES, _REFUSED, _UNBOUND)
+}
 
 
 class CohortSchema(strawberry.Schema):
@@ -173,7 +176,7 @@ class CohortSchema(strawberry.Schema):
         session: nouns.Session = kwargs["context_value"]
         bill = session.bill
         with nouns.billed_to(bill):
-            result = await self._compiled(session, *args, **kwargs)
+            result = begun = await self._compiled(session, *args, **kwargs)
             if not isinstance(result, ExecutionResult):
                 with answered(result):
                     result = await super().execute(*args, **kwargs)
@@ -188,6 +191,8 @@ class CohortSchema(strawberry.Schema):
             raised, result.errors = result.errors, [presented(error, told) for error in result.errors]
             for error in raised:
                 forget_traces(error)
+        if begun is not None and not isinstance(begun, ExecutionResult):
+            forget_refusals(begun)
         return result
 
     async def _compiled(
@@ -196,46 +201,42 @@ class CohortSchema(strawberry.Schema):
         query: str | None,
         variable_values: Mapping[str, Any] | None = None,
         **asked: Any,
-    ) -> ExecutionResult | Mapping[str, Any]:
-        """The result of a mutation that is compiled. Otherwise the payloads of commands that have run, mostly none, with which
-        the libraries go on. They are the first to look at a document."""
+    ) -> ExecutionResult | Mapping[Place, Any] | None:
+        """The result of an operation that is compiled. Otherwise what its resolvers have given so far, with which the libraries go
+        on; None where nothing has begun. They are the first to look at a document."""
         name, allowed = asked.get("operation_name"), asked.get("allowed_operation_types")
-        if query is None or (allowed is not None and OperationType.MUTATION not in allowed):
-            return {}
-        known = self.documents.kept(query)
-        if known is None:
-            return {}
-        mutation = self._mutation(known, name)
-        variables = variable_values or {}
-        given = None if mutation is None else mutation.given(variables)
-        if mutation is None or given is None:
-            if mutation is not None:
-                _VARIABLES.inc()
-            elif known.mutates(name):
-                _UNBOUND.inc()
-            return {}
+        known = None if query is None else self.documents.kept(query)
+        operation = None if known is None else known.operation(name)
+        if known is None or operation is None or operation.operation is CoreOperationType.SUBSCRIPTION:
+            return None
+        kind = operation.operation
+        if allowed is not None and OperationType(kind.value) not in allowed:
+            return None
+        compiled, variables = known.compiled(name, self._executor), variable_values or {}
+        given = None if compiled is None else compiled.given(variables)
+        if compiled is None or given is None:
+            _WAYS[kind, _UNBOUND if compiled is None else _VARIABLES].inc()
+            return None
         self.documents.let_through.update(known.over)
         try:
-            session.bill.expect(known.cost(mutation.operation).of(variables), stops=False)
+            session.bill.expect(known.cost(operation).of(variables), stops=kind is CoreOperationType.QUERY)
         except nouns.CohortError as error:
-            refused = GraphQLError(error.message, mutation.operation, original_error=error)
+            refused = GraphQLError(error.message, operation, original_error=error)
             return PreExecutionError(None, [refused], {})
-        with execution_of(mutation.operation):
-            result = await mutation.execute(session, given)
-        (_COMPILED if isinstance(result, ExecutionResult) else _REFUSED).inc()
+        with execution_of(operation):
+            result = await compiled.execute(session, given)
+        _WAYS[kind, _COMPILED if isinstance(result, ExecutionResult) else _REFUSED].inc()
         return result
 
     def is_command(self, text: str, operation_name: str | None) -> bool:
         """Whether it is known that the operation runs one command alone, which is finished even if its caller leaves."""
         known = self.documents.kept(text)
-        return known is not None and self._mutation(known, operation_name) is not None
+        compiled = None if known is None else known.compiled(operation_name, self._executor)
+        return compiled is not None and compiled.is_command
 
-    def _mutation(self, known: Known, operation_name: str | None) -> CompiledMutation | None:
-        return known.mutation(operation_name, partial(self._reader, known.document))
-
-    def _reader(self, document: DocumentNode, of: Any, selected: Any) -> Read | None:
-        """What reads values of a type by what a document selects of them, for any request."""
-        return self.executor.of_document(core_schema(self), document).lasting_reader(of, selected)
+    def _executor(self, document: DocumentNode) -> ProjectingExecutor:
+        """One that compiles what a document selects, for any request."""
+        return self.executor.of_document(core_schema(self), document)
 
     def known(self, text: str) -> Known:
         """What is known about the document. GraphQLError where it is too long or can't be parsed."""

@@ -1,15 +1,27 @@
-"""What compiled mutations take of Strawberry's definitions and graphql-core's, beyond what these document: as in
+"""What compiled operations take of Strawberry's definitions and graphql-core's, beyond what these document: as in
 graph/upstream.py."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import strawberry
-from graphql import FieldNode, GraphQLField, GraphQLInputObjectType, GraphQLResolveInfo
+from graphql import (
+    FieldNode,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLResolveInfo,
+    OperationDefinitionNode,
+)
 
 # Where a document asks for a field, as the executor is given it.
 from graphql.execution.collect_fields import FieldDetails
+
+# How a resolver is told the variables of its request.
+from graphql.execution.values import VariableValues
+
+# What Strawberry knows of a resolver: its function, and which of its parameters are not arguments.
+from strawberry.types.fields.resolver import StrawberryResolver
 
 from graph.upstream import DEFINITION, Selected, definition_of
 
@@ -40,37 +52,58 @@ def input_class(of: GraphQLInputObjectType) -> InputClass | None:
     return InputClass(definition.origin, names, dict.fromkeys(nulls))
 
 
-class Command(NamedTuple):
-    """The resolver of a mutation. ``names``: of its arguments in Python, by those in the schema."""
+class Resolver(NamedTuple):
+    """The function behind a field. ``names``: of its arguments in Python, by those in the schema. ``info``: what it is given as such,
+    by what graphql-core has; None where it takes none."""
 
-    run: Callable[..., Coroutine[Any, Any, Any]]
+    run: Callable[..., Any]
+    is_async: bool
     names: Mapping[str, str]
-    info: Callable[[Any], Any]
-    """What the resolver is given as ``info``, by the context: nothing else is in it but the schema and the field's name."""
+    info: Callable[[GraphQLResolveInfo[Any]], Any] | None
+
+    def __call__(self, source: Any, info: GraphQLResolveInfo[Any], given: Mapping[str, Any]) -> Any:
+        """What the field's resolver gives, or what is awaited for that."""
+        if self.info is None:
+            return self.run(source, **given)
+        return self.run(source, info=self.info(info), **given)
 
 
-def command_of(schema: Any, field: GraphQLField, name: str) -> Command | None:
-    """None where the resolver takes something else than ``info`` and the field's arguments."""
-    definition = definition_of(field)
-    resolver = None if definition is None else definition.base_resolver
-    if definition is None or resolver is None or not resolver.is_async or not resolver.self_parameter:
+def resolver_of(field: GraphQLField) -> Resolver | None:
+    """None where the field has none, or it takes something else than its object, ``info`` and the field's arguments."""
+    definition, resolver = definition_of(field), resolver_behind(field)
+    if definition is None or resolver is None or not resolver.self_parameter:
         return None
-    reserved = [parameter for parameter in resolver.reserved_parameters.values() if parameter]
-    if resolver.info_parameter is None or {one.name for one in reserved} != {"self", "info"}:
+    reserved = {parameter.name for parameter in resolver.reserved_parameters.values() if parameter}
+    if not reserved <= {"self", "info"}:
         return None
     names = {
         graphql_name: (argument.extensions or {})[DEFINITION].python_name
         for graphql_name, argument in field.args.items()
     }
-    bare = GraphQLResolveInfo(**{**_NOTHING, "schema": schema, "field_name": name})
 
-    def info(context: Any) -> Any:
-        return strawberry.Info(_raw_info=bare._replace(context=context), _field=definition)
+    def info(raw: GraphQLResolveInfo[Any]) -> Any:
+        return strawberry.Info(_raw_info=raw, _field=definition)
 
     function: Any = resolver.wrapped_func
-    return Command(function, names, info)
+    return Resolver(function, resolver.is_async, names, info if resolver.info_parameter else None)
 
 
-def selected(node: FieldNode) -> Selected:
-    """A field that a document asks for once."""
-    return [FieldDetails(node, None)]
+def resolver_behind(field: GraphQLField) -> StrawberryResolver[Any] | None:
+    """The resolver that answers the field; None where an attribute does, or more than the resolver."""
+    definition = definition_of(field)
+    return None if definition is None else definition.base_resolver
+
+
+def info_of(schema: Any, name: str, **more: Any) -> GraphQLResolveInfo[Any]:
+    """What graphql-core tells a field's resolver, with this of it alone."""
+    return GraphQLResolveInfo(**{**_NOTHING, "schema": schema, "field_name": name, **more})
+
+
+def variables_told(coerced: dict[str, Any]) -> VariableValues:
+    """The variables in Python's values, without where each came from, which nobody asks."""
+    return VariableValues({}, coerced)
+
+
+def selected(node: FieldNode | OperationDefinitionNode) -> Selected:
+    """A field that a document asks for once; or the operation, whose fields are selected as those below a field."""
+    return [FieldDetails(cast("FieldNode", node), None)]

@@ -51,7 +51,7 @@ OVER_RATE = Counter(
 )
 WAYS = Counter(
     "cohort_compiled_answers",
-    "Lists of more than 16 members, and mutations whose document is known, by the way they were answered",
+    "Lists of more than 16 members, and queries and mutations whose document is known, by the way they were answered",
     ["what", "way"],
     registry=REGISTRY,
 )

@@ -10,7 +10,7 @@ from graphql import GraphQLError
 
 import resolvers.assessments
 import resolvers.views
-from graph.compiled_mutations import CompiledMutation
+from graph.compiled_operations import CompiledOperation
 from graph.schema import CohortSchema, schema
 from loaders.session import Session
 from resolvers.assessments import AssessmentCall
@@ -187,14 +187,14 @@ async def echoed(_session: Session, call: Any, *changes: Any) -> Any:
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """The commands only echo. Returns, for each call of a mutation's, whether it was compiled."""
     taken: list[bool] = []
-    sound = CompiledMutation.given
+    sound = CompiledOperation.given
 
-    def given(self: CompiledMutation, variables: Any) -> Any:
+    def given(self: CompiledOperation, variables: Any) -> Any:
         found = sound(self, variables)
         taken.append(found is not None)
         return found
 
-    monkeypatch.setattr(CompiledMutation, "given", given)
+    monkeypatch.setattr(CompiledOperation, "given", given)
     for name in ("start_view", "update_view", "end_view"):
         monkeypatch.setattr(resolvers.views, name, echoed)
     monkeypatch.setattr(resolvers.assessments, "submit_assessment", echoed)
@@ -225,8 +225,8 @@ async def test_what_is_compiled_answers_as_the_libraries_do(
     assert sum(commands) > len(asked) / 4
     assert len(commands) - sum(commands) > 20
 
-    async def nothing(*_: Any, **__: Any) -> dict[str, Any]:
-        return {}
+    async def nothing(*_: Any, **__: Any) -> None:
+        """It is not compiled."""
 
     monkeypatch.setattr(CohortSchema, "_compiled", nothing)
     for one, answer in zip(asked, mine, strict=True):
@@ -286,11 +286,11 @@ async def test_an_operation_name_that_a_document_does_not_have_leaves_nothing_be
 ) -> None:
     session = published.session("ann")
     known = schema.known('mutation A { startView(input: {contentId: "a"}) { token } }')
-    before = len(known._mutations)
+    before = len(known._compiled), len(known._operations)
     for number in range(20):
         with pytest.raises(Exception, match="made up"):
             await ask(session, known.text, operation=f"made up {number}")
-    assert len(known._mutations) == before
+    assert (len(known._compiled), len(known._operations)) == before
 
 
 async def test_calls_of_the_platforms_player_are_compiled(published: Instance, commands: list[bool]) -> None:

@@ -41,7 +41,8 @@ async def test_a_document_is_compiled_once_for_all_who_send_it(
     enrolled: Instance, compiled: list[Any]
 ) -> None:
     of = build_schema()
-    first = await ask(enrolled.session("ann"), document("my_courses"), of=of, first=1)
+    for _ in range(2):  # from the second request on the operation is compiled, too
+        first = await ask(enrolled.session("ann"), document("my_courses"), of=of, first=1)
     assert compiled, "a list has something to compile"
     compiled.clear()
     others = [
@@ -60,7 +61,8 @@ async def test_a_long_list_of_a_document_without_variables_is_compiled_once(
     of = build_schema()
     fields = " ".join(f"s{number}: status" for number in range(30))
     text = f"{{ me {{ enrolments(first: 9) {{ edges {{ node {{ {fields} }} }} pageInfo {{ hasNextPage }} }} }} }}"
-    await ask(enrolled.session("ann"), text, of=of)
+    for _ in range(2):
+        await ask(enrolled.session("ann"), text, of=of)
     compiled.clear()
     answer = await ask(enrolled.session("bob"), text, of=of)
     assert answer["data"]["me"]["enrolments"]["edges"][0]["node"]["s29"] == "NOT_STARTED"
