@@ -73,7 +73,7 @@ class Standings:
             wide = await self.figures(keys, statuses=False)
             return [None if each is None else NarrowFigures.of(each) for each in wide]
         rows = self._stores.rows
-        places = [(COLLECTION_TYPE, key.collection_id, key.user_id) for key in keys]
+        places = [(COLLECTION_TYPE, collection_id, user_id) for user_id, collection_id, _ in keys]
         found, changed = await asyncio.gather(
             rows.tuples(AGGREGATES, list(dict.fromkeys(places)), COLUMNS), self._changed(keys, {})
         )
@@ -84,16 +84,15 @@ class Standings:
         for number, (key, place) in enumerate(zip(keys, places, strict=True)):
             if number % FEW == 0 and over():
                 await breathe()
-            user_id, collection_id, context_id = key
-            context = aggregate_context_of(key, contexts.get(context_id))
-            row = root_row(found[place], context, collection_id)
+            _, collection_id, context_id = key
+            row = root_row(found[place], aggregate_context_of(key, contexts.get(context_id)), collection_id)
             tree = trees.get(collection_id)
             # The last two columns are what the row has seen: the change, and the version.
             if row is not None and row[-2] == changed[key] and (tree is None or tree.covers(row[-1])):
                 figures.append(None if tree is None else of_row(row))
             else:
                 others[number] = key
-                aggregates[key] = None if row is None else NarrowAggregate._make(row).stored(user_id)
+                aggregates[key] = None if row is None else NarrowAggregate._make(row).stored(key.user_id)
                 figures.append(None)
         stale = [key for key in others.values() if changed[key] is not None]
         _count(keys, stale)

@@ -261,7 +261,7 @@ async def changes_by_key(
     """The last change of the partitions that the views of each key are in, those of other keys among it; None where
     there was none. Reads no view."""
     if not tracking.keeps_by_content:
-        places = [_partition_of(key) for key in keys]
+        places = [(user_id, scope_of(collection_id)) for user_id, collection_id, _ in keys]
         found = await rows.statics(VIEWS, list(dict.fromkeys(places)))
         return {
             key: found[place]["changed_at"] if place in found else None

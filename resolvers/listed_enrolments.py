@@ -90,14 +90,13 @@ async def listed(
     )
     contexts = {context.context_id: context for context in read_contexts if context is not None}
     trees = {identifier: tree for identifier, (_, tree) in published.items() if tree is not None}
-    keys = [
-        ProgressKey(user_id, row.collection_id, row.context_id)
-        for user_id, row in zip(users, rows, strict=True)
-    ]
-    there = [key for key in keys if key.collection_id in trees]
-    shown_there = await session.loaders.narrow_figures(there, trees, contexts)
-    by_key = dict(zip(there, shown_there, strict=True))
-    figures = [by_key.get(key) for key in keys]
+    new = tuple.__new__  # counts and names nothing
+    keys = [new(ProgressKey, (user_id, *row[:2])) for user_id, row in zip(users, rows, strict=True)]
+    there = keys if len(trees) == len(published) else [key for key in keys if key.collection_id in trees]
+    figures: Sequence[NarrowFigures | None] = await session.loaders.narrow_figures(there, trees, contexts)
+    if len(there) < len(keys):
+        by_key = dict(zip(there, figures, strict=True))
+        figures = [by_key.get(key) for key in keys]
     # What the workers last computed in collections that are gone is read as ever. One may go, or come, between two reads.
     gone = [
         row.enrolment(user_id)
@@ -107,61 +106,52 @@ async def listed(
     of_gone = {one.enrolment.key: one for one in (await enrolled(session, gone) if gone else ())}
     found: list[ListedEnrolment] = []
     for user_id, row, shown in zip(users, rows, figures, strict=True):
-        collection_id, context_id = row.collection_id, row.context_id
+        collection_id, context_id = row[:2]
         if shown is None:
             found.append(_of_gone(user_id, row, of_gone[ProgressKey(user_id, collection_id, context_id)]))
-        else:
-            content, _ = published[collection_id]
-            found.append(
-                _of_figures(user_id, row, shown, trees[collection_id], content, contexts.get(context_id))
-            )
+            continue
+        if row.moved_to is not None and row.has_moved:
+            shown = _of_moved(row, shown, trees[collection_id])
+        found.append(_of_figures(user_id, row, shown, published[collection_id][0], contexts.get(context_id)))
     return found
 
 
-def _of_figures(
-    user_id: str,
-    row: NarrowEnrolment,
-    shown: NarrowFigures,
-    tree: RelationTree,
-    content: Content,
-    context: Context | None,
-) -> ListedEnrolment:
-    """By the rules of Enrolment.completed, shown_progress and Enrolled."""
-    status, completed, required, completed_on, version, last_accessed_on, time_spent = shown
-    *_, own_completed_on, own_version, own_last, moved_to, _, granted_on = row
-    moved = moved_to is not None and row.has_moved
-    if moved:
-        status, completed, required, time_spent = Status.NOT_STARTED, 0, len(tree.required(tree.root)), 0
-    if granted_on is not None and not moved:
-        completed_on, version = granted_on, None
-    elif own_completed_on is not None:
-        completed_on, version = own_completed_on, own_version
-    if last_accessed_on is None:
-        last_accessed_on = own_last
-    figures = status, completed, required, completed_on, version, last_accessed_on, time_spent
-    return _listed_enrolment(user_id, row, figures, content, context)
+def _of_moved(row: NarrowEnrolment, shown: NarrowFigures, tree: RelationTree) -> NarrowFigures:
+    """What is shown of a place that the learner has left, by the rule of shown_progress."""
+    return shown._replace(
+        status=Status.NOT_STARTED,
+        completed_count=0,
+        required_count=len(tree.required(tree.root)),
+        time_spent=0,
+    )
 
 
 def _of_gone(user_id: str, row: NarrowEnrolment, found: Enrolled) -> ListedEnrolment:
+    """Of a collection that is gone. What the row says of a completion is in what was ``found``, too."""
     progress = found.progress
     figures = (
         *(progress.status, progress.completed_count, progress.required_count),
         *(known_milliseconds(found.completed_on), found.completed_version),
         *(known_milliseconds(found.last_accessed_on), found.time_spent),
     )
-    return _listed_enrolment(user_id, row, figures, found.collection, found.context)
+    return _of_figures(user_id, row, figures, found.collection, found.context)
 
 
-def _listed_enrolment(
+def _of_figures(
     user_id: str,
     row: NarrowEnrolment,
     figures: tuple[Any, ...],
     collection: Content | None,
     context: Context | None,
 ) -> ListedEnrolment:
-    """``figures``: what is shown, in the order of NarrowFigures."""
+    """By the rules of Enrolment.completed and Enrolled. ``figures``: what is shown, in the order of NarrowFigures."""
     status, completed, required, completed_on, version, last_accessed_on, time_spent = figures
-    collection_id, context_id, active, enrolled_on, unenrolled_on, reenrolled_on, *_, to, moved_from, _ = row
+    collection_id, context_id, active, enrolled_on, unenrolled_on, reenrolled_on, *_, granted_on = row
+    own_completed_on, own_version, own_last, moved_to, moved_from = row[10:15]
+    if granted_on is not None and not row.has_moved:
+        completed_on, version = granted_on, None
+    elif own_completed_on is not None:
+        completed_on, version = own_completed_on, own_version
     return tuple.__new__(  # does not count the values again, as `_make` does
         ListedEnrolment,
         (
@@ -178,9 +168,9 @@ def _listed_enrolment(
             percentage(completed, required),
             completed_on,
             version,
-            last_accessed_on,
+            own_last if last_accessed_on is None else last_accessed_on,
             time_spent,
-            None if to is None or active else to,
+            None if active else moved_to,
             moved_from,
             collection,
             context,

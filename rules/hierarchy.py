@@ -97,7 +97,7 @@ class RelationTree:
 
     def covers(self, version: int | None) -> bool:
         """Whether figures that were computed in ``version`` are those of this one."""
-        return version is not None and self.since <= version <= self.version
+        return version is not None and (self.unchanged_since or self.version) <= version <= self.version
 
     def touched_by(self, leaves: Set[str]) -> frozenset[str]:
         """Returns the collections above these leaves. The root is always among them, even where no leaf is known."""

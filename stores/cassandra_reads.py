@@ -96,7 +96,10 @@ class Reads:
             if several:
                 of_key = itemgetter(*places)
                 of_raw = itemgetter(*range(width, width + len(places)))
-                rows_of = {of_key(cql.key(key)): found[key] for key in shared.keys}
+                bound = (
+                    shared.keys if cql.binds_as_they_are(*places) else [cql.key(key) for key in shared.keys]
+                )
+                rows_of = dict(zip(map(of_key, bound), map(found.__getitem__, shared.keys), strict=True))
             else:
                 only = found[shared.keys[0]]
             if not several and not table.statics and not decoders:

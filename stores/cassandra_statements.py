@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from cassandra.cqltypes import DateType, FrozenType, Int32Type, LongType, MapType, UTF8Type
+from cassandra.cqltypes import DateType, FrozenType, Int32Type, ListType, LongType, MapType, UTF8Type
 from cassandra.query import BatchStatement, BatchType, BoundStatement
 
 from stores.cassandra_session import CassandraSession
@@ -109,6 +109,8 @@ def _serializer(type_: Any) -> Callable[[Any, int], bytes]:
     if issubclass(type_, DateType):
         return LongType.serialize  # type: ignore[no-any-return]
     plain = type_.subtypes[0] if issubclass(type_, FrozenType) else type_
+    if issubclass(plain, ListType) and [*plain.subtypes] == [UTF8Type]:
+        return texts_as_sent
     if issubclass(plain, MapType) and [*plain.subtypes] == [UTF8Type, Int32Type]:
         return counts_as_sent
     return type_.serialize  # type: ignore[no-any-return]
@@ -118,6 +120,17 @@ def counts_as_sent(counts: Mapping[str, int], version: int) -> bytes:
     """A map of texts to numbers of 32 bits as the protocol has it. Leaves of a collection are in it, with their statuses: the same
     few entries for all of its learners."""
     return len(counts).to_bytes(4) + b"".join(map(_count, counts, counts.values()))
+
+
+def texts_as_sent(texts: Sequence[str], version: int) -> bytes:
+    """A list of texts as the protocol has it: the keys that a statement reads together."""
+    return len(texts).to_bytes(4) + b"".join(map(_text, texts))
+
+
+@lru_cache(maxsize=1 << 15)
+def _text(text: str) -> bytes:
+    sent = text.encode()
+    return len(sent).to_bytes(4) + sent
 
 
 @lru_cache(maxsize=1 << 15)

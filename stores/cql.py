@@ -181,9 +181,9 @@ class Cql:
             return list(key)
         return [self.encode(n, v) for n, v in zip(self.table.key, key, strict=False)]
 
-    def binds_as_they_are(self, place: int) -> bool:
-        """Whether values of this key column are bound as they are."""
-        return self._plain_key or self.table.key[place] not in self._encoders
+    def binds_as_they_are(self, *places: int) -> bool:
+        """Whether values of these key columns are bound as they are."""
+        return self._plain_key or all(self.table.key[place] not in self._encoders for place in places)
 
     def encoded(self, values: Mapping[str, Any]) -> list[Any]:
         """The encoded values, none of them a Put, in their order."""
