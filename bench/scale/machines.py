@@ -72,7 +72,7 @@ def written(load: Load) -> float:
     asked = statements(load)
     keys = sum(call.triggers * count for call, count in load.peak().items())
     rows = (asked["conditional"] + asked["write"] - keys * (STATES_OF_A_KEY + 1)) * 8 * COSTS.view
-    return TIMES_ALIKE * COPIES * (rows + keys * COSTS.enrolment)
+    return TIMES_ALIKE * COPIES * (rows + keys * COSTS.figures)
 
 
 def rewritten(load: Load) -> float:
@@ -83,7 +83,7 @@ def rewritten(load: Load) -> float:
 def rows_bytes(load: Load) -> float:
     """One copy, of all that YEARS leave."""
     year = (
-        load.enrolments * (COSTS.enrolment + COSTS.roster_row)
+        load.enrolments * (COSTS.enrolment_row + COSTS.list_rows + COSTS.figures)
         + load.views * COSTS.view
         + load.attempts * COSTS.attempt
     )
@@ -167,10 +167,11 @@ def _druid(load: Load) -> Machines:
 def _redis(load: Load) -> Machines:
     live = load.active_at_once() * COSTS.live_hash * 2
     nodes = max(2, 2 * math.ceil(live / 48e9))
+    cores = sum(call.cache * count for call, count in load.peak().items()) * COSTS.cache_cpu / 1_000 / BUSY
     return Machines(
         "Redis",
         nodes,
-        2,
+        max(2, math.ceil(cores)),
         max(2, math.ceil(live / nodes * 2 / 1e9)),
         0.0,
         f"{live / 1e9:,.2f} GB of live progress",
