@@ -43,6 +43,13 @@ class Client:
         """The bytes of the answer."""
         return (await self.send(user, "POST", "/graphql", body))[1]
 
+    async def answer(self, user: str, body: bytes) -> bytes:
+        """The same. RuntimeError where the answer has errors."""
+        sent = await self.post(user, body)
+        if b'"errors"' in sent:
+            raise RuntimeError(f"{sent[:1000]!r}")
+        return sent
+
     async def rest(self, user: str, method: str, url: str, request: object = None) -> dict[str, Any]:
         """The ``result`` of a call of the platform. RuntimeError where any part of it was refused."""
         body = b"" if request is None else orjson.dumps({"request": request})

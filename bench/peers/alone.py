@@ -11,6 +11,7 @@ import statistics
 import tempfile
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -34,12 +35,7 @@ async def main(which: str = "list", times: str = "60", profile: str = "") -> Non
         ready = await stack.enter_async_context(filled(data))
         client_of = await stack.enter_async_context(unlimited_clients(ready.cohort.urls, ready.cohort.data))
         client, body = client_of(asked.role), asked.body()
-
-        async def call() -> None:
-            answer = await client.post(asked.user, body)
-            if b'"errors"' in answer:
-                raise RuntimeError(f"{answer[:1000]!r}")
-
+        call = partial(client.answer, asked.user, body)
         for _ in range(WARM_UP):
             await call()
         alone = [(await timed_once(call))[1] for _ in range(int(times))]
