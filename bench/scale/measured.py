@@ -26,6 +26,7 @@ from druid_specs import ACTIVITY_STATE
 from rules.learners import Learner
 from rules.states import encode_state
 from stack.stack import Stack
+from stores.backoff import patiently
 from stores.events import Message
 from stores.groups import Figures, Kind, Lane, Measure
 from stores.rows import In, Write
@@ -142,11 +143,11 @@ def _works(cohort: Instance) -> list[tuple[str, str, Work]]:
 
 
 async def _side_by_side(work: Work, count: int) -> None:
-    numbers = iter(range(count))
+    numbers, never = iter(range(count)), asyncio.Event()
 
     async def lane() -> None:
         for number in numbers:
-            await work(number)
+            await patiently(partial(work, number), never)
 
     await asyncio.gather(*(lane() for _ in range(AT_ONCE)))
 
