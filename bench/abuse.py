@@ -25,7 +25,7 @@ from rich.table import Table
 
 from bench.client import KEY, Client
 from bench.pages import sample
-from bench.servers import BIN, request
+from bench.servers import BIN, request, until_ready
 from gateway.app import create_app
 from gateway.gc_tuning import collect_rarely
 from gateway.http.admission import Admission
@@ -244,21 +244,9 @@ async def main(cache: str = "embedded") -> None:
             *command, env=environment, stdout=asyncio.subprocess.DEVNULL
         )
         try:
-            await until_it_answers()
+            await until_ready(PORT)
             console.print(await beside(load_settings(jwt_key=KEY)))
         finally:
             server.terminate()
             await server.wait()
         console.print(await overhead(data))
-
-
-async def until_it_answers() -> None:
-    for _ in range(300):
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", PORT)
-        except OSError:
-            await asyncio.sleep(0.1)
-        else:
-            writer.close()
-            return
-    raise RuntimeError("the server did not start")

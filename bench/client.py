@@ -1,12 +1,16 @@
 """Calls GraphQL and REST of the application as a server does, without a socket."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import orjson
 
+from gateway.app import create_app
 from gateway.identity import make_token
 from gateway.settings import Settings
 from rules.viewers import Role
@@ -38,6 +42,13 @@ class Client:
     async def post(self, user: str, body: bytes) -> bytes:
         """The bytes of the answer."""
         return (await self.send(user, "POST", "/graphql", body))[1]
+
+    async def answer(self, user: str, body: bytes) -> bytes:
+        """The same. RuntimeError where the answer has errors."""
+        sent = await self.post(user, body)
+        if b'"errors"' in sent:
+            raise RuntimeError(f"{sent[:1000]!r}")
+        return sent
 
     async def rest(self, user: str, method: str, url: str, request: object = None) -> dict[str, Any]:
         """The ``result`` of a call of the platform. RuntimeError where any part of it was refused."""
@@ -77,3 +88,21 @@ class Client:
 
         await self._app(scope, receive, send)
         return sent[0]["status"], b"".join(m.get("body", b"") for m in sent)
+
+
+@asynccontextmanager
+async def unlimited_clients(urls: dict[str, str], data: Path) -> AsyncIterator[Callable[[Role], Client]]:
+    """Makes the client of a role, of one application over these stores that computes each answer anew: it keeps no table, limits no rate
+    and compresses nothing."""
+    settings = Settings(
+        **urls,  # type: ignore[arg-type]
+        data=data,
+        jwt_key=KEY,  # type: ignore[arg-type]
+        request_timeout=60,
+        answers_ttl=0,
+        rate_points=0,
+        compressed_from=0,
+    )
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield lambda role: Client(app, settings, role)

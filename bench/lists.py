@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.bare_views import AT, ENDING
-from bench.client import KEY, Client
+from bench.client import Client, unlimited_clients
 from bench.peers.population import PATIENCE
 from bench.population import (
     Population,
@@ -38,9 +38,7 @@ from bench.population import (
     write_all,
 )
 from druid_specs import ACTIVITY_STATE
-from gateway.app import create_app
 from gateway.gc_tuning import collect_rarely
-from gateway.settings import Settings
 from loaders.views import row_key, view_values
 from rules.errors import StoreUnavailable
 from rules.identifiers import ViewKey
@@ -199,18 +197,8 @@ async def main(engines: str = "real", times: str = "40", name: str = "all", prof
         urls = real_urls() if engines == "real" else embedded_urls()
         cohort = await stack.enter_async_context(instance_of(urls, data, groups=True))
         await _fill(cohort)
-        settings = Settings(
-            **cohort.urls,  # type: ignore[arg-type]
-            data=cohort.data,
-            jwt_key=KEY,  # type: ignore[arg-type]
-            request_timeout=60,
-            answers_ttl=0,
-            rate_points=0,
-            compressed_from=0,
-        )
-        app = create_app(settings)
-        await stack.enter_async_context(app.router.lifespan_context(app))
-        clients = {role: Client(app, settings, role) for role in Role}
+        client_of = await stack.enter_async_context(unlimited_clients(cohort.urls, cohort.data))
+        clients = {role: client_of(role) for role in Role}
         calls = {
             each.name: (each, each.call(clients))
             for each in _lists()

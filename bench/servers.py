@@ -64,7 +64,7 @@ async def rate(port: int, sent: bytes) -> float:
 
 
 async def until_ready(port: int) -> None:
-    for _ in range(200):
+    for _ in range(300):
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:

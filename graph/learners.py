@@ -128,15 +128,13 @@ class Learner(Node):
         after: After = None,
     ) -> Connection[View] | None:
         place = decode_cursor(after, 1)
-        page = await views.views_page(
+        page_of = views.views_page if is_asked(info, "progressDetails") else views.views_page_in_short
+        page = await page_of(
             info.context,
             self.user_id,
-            collection_id,
-            context_id,
-            content_ids=content_ids,
+            views.ViewsWanted(collection_id, context_id, content_ids),
             first=page_size(first),
             after=None if place is None else place[0],
-            details=is_asked(info, "progressDetails"),
         )
         if isinstance(page, ListedViews):
             return light_connection(page, place_of, begun=place is not None)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import overload
+from dataclasses import dataclass
 
 from ingest.commands.views import end_view, start_view, update_view
 from loaders.session import Session
@@ -20,12 +20,14 @@ from stores.tables import LEARNER_SCOPES, VIEWS
 
 __all__ = [
     "Location",
+    "ViewsWanted",
     "end_view",
     "start_view",
     "update_view",
     "view",
     "views_everywhere",
     "views_page",
+    "views_page_in_short",
     "whole_view",
 ]
 
@@ -64,69 +66,64 @@ async def whole_view(session: Session, key: ViewKey) -> View:
     return await session.loaders.views.load(key) or View(key, Status.NOT_STARTED)
 
 
-@overload
-async def views_page(
-    session: Session,
-    user_id: str,
-    collection_id: str,
-    context_id: str | None,
-    *,
-    content_ids: Sequence[str] | None,
-    first: int,
-    after: str | None,
-) -> Page[View]: ...
+@dataclass(frozen=True, slots=True)
+class ViewsWanted:
+    """Which of a learner's views: those under one context, or in the collection by itself. ``content_ids``: of these contents; of all
+    for None."""
 
+    collection_id: str
+    context_id: str | None
+    content_ids: Sequence[str] | None = None
 
-@overload
-async def views_page(
-    session: Session,
-    user_id: str,
-    collection_id: str,
-    context_id: str | None,
-    *,
-    content_ids: Sequence[str] | None,
-    first: int,
-    after: str | None,
-    details: bool,
-) -> Page[View] | ListedViews: ...
+    def contents(self) -> list[str] | None:
+        """The contents in their order, each once. InvalidInput where there are too many, or one is no id."""
+        if self.content_ids is None:
+            return None
+        return sorted({checked_id(one, "contentIds") for one in checked_many(self.content_ids, "contentIds")})
+
+    def places(self, place: ProgressKey) -> list[ProgressKey]:
+        """Where they are kept: the later ones win. ``place``: the active context's."""
+        begun = begun_without(place, self.context_id)
+        return [place] if begun is None else [begun, place]
 
 
 async def views_page(
-    session: Session,
-    user_id: str,
-    collection_id: str,
-    context_id: str | None,
-    *,
-    content_ids: Sequence[str] | None,
-    first: int,
-    after: str | None,
-    details: bool = True,
-) -> Page[View] | ListedViews:
-    """A page of the views that a learner has started under one context, or in the collection by itself, in the order
-    of content ids.
-
-    ``content_ids``: only views of these contents. ``after``: the content id of the last view seen. ``details``: whether what
-    the player noted is shown, too; without it the views of a place may be listed ones.
-    """
+    session: Session, user_id: str, wanted: ViewsWanted, *, first: int, after: str | None
+) -> Page[View]:
+    """A page of the views that the learner has started, in the order of content ids. ``after``: the content id of the last view seen."""
     session.viewer.check_may_see(user_id)
     limit = checked_first(first)
-    collection = await session.library.collection(checked_id(collection_id, "collectionId"))
-    place = await placed_key(session, user_id, collection, optional_id(context_id, "contextId"))
-    wanted = None
-    if content_ids is not None:
-        wanted = sorted({checked_id(c, "contentIds") for c in checked_many(content_ids, "contentIds")})
-    elif session.shared.tracking.keeps_by_content:
+    place = await _place(session, user_id, wanted)
+    contents = wanted.contents()
+    if contents is None and session.shared.tracking.keeps_by_content:
         return await _page_of_leaves(session, place, after=after, limit=limit)
-    # The active context's views are the last, and win.
-    places = [other for other in (begun_without(place, context_id), place) if other is not None]
-    if wanted is None and not details:
-        return await listed_views(session, place, places, after=after, limit=limit)
     pages = await asyncio.gather(
-        *(_views_under(session, each, wanted, after=after, limit=limit + 1) for each in places)
+        *(
+            _views_under(session, each, contents, after=after, limit=limit + 1)
+            for each in wanted.places(place)
+        )
     )
     merged = {view.key.content_id: view for page in pages for view in page}
     found = [merged[content] for content in sorted(merged)]
     return Page(found[:limit], len(found) > limit)
+
+
+async def views_page_in_short(
+    session: Session, user_id: str, wanted: ViewsWanted, *, first: int, after: str | None
+) -> Page[View] | ListedViews:
+    """The same where nobody asks for what the player noted: views of all contents may be listed ones."""
+    if wanted.content_ids is not None or session.shared.tracking.keeps_by_content:
+        return await views_page(session, user_id, wanted, first=first, after=after)
+    session.viewer.check_may_see(user_id)
+    limit = checked_first(first)
+    place = await _place(session, user_id, wanted)
+    return await listed_views(session, place, wanted.places(place), after=after, limit=limit)
+
+
+async def _place(session: Session, user_id: str, wanted: ViewsWanted) -> ProgressKey:
+    """Where the learner's views are. NotFound if there is no such collection or context."""
+    collection = await session.library.collection(checked_id(wanted.collection_id, "collectionId"))
+    return await placed_key(session, user_id, collection, optional_id(wanted.context_id, "contextId"))
 
 
 async def _views_under(

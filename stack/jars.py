@@ -4,12 +4,11 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 
-from stack.errors import MissingProgram, StackError
-from stack.processes import lock
+from stack.errors import MissingProgram
+from stack.filled_folders import FilledFolder, Run
 
 INSTALL = "apt-get install -y openjdk-17-jre-headless maven"
 OLDEST_JAVA = 17
@@ -44,43 +43,20 @@ def maven() -> str:
 
 def present(home: Path, pom: str) -> bool:
     """Whether HOME/lib has the jars of exactly this pom."""
-    try:
-        return (home / "lib" / "pom.xml").read_text() == pom
-    except FileNotFoundError:
-        return False
+    return _folder(home).is_of(pom)
 
 
 def fetch(home: Path, pom: str) -> None:
-    """Fill HOME/lib with the jars of this pom and all that they depend on, unless they are there.
-
-    The jars go into a temporary folder, which is renamed when it is complete. So an interrupted download leaves nothing.
-    StackError where Maven fails.
-    """
-    home.mkdir(parents=True, exist_ok=True)
+    """Fill HOME/lib with the jars of this pom and all that they depend on, unless they are there. StackError where Maven fails."""
     # One at a time: two Mavens would write to the same ~/.m2, and share the network anyway.
-    with lock(home.parent / "jars.lock"):
-        if present(home, pom):
-            return
-        with tempfile.TemporaryDirectory(prefix="lib-", dir=home) as temporary:
-            unfinished = Path(temporary) / "lib"
-            unfinished.mkdir()
-            (unfinished / "pom.xml").write_text(pom)
-            goal = [
-                "dependency:copy-dependencies",
-                f"-DoutputDirectory={unfinished}",
-                "-DincludeScope=runtime",
-            ]
-            command = [maven(), "-q", "-B", "-f", str(unfinished / "pom.xml"), *goal]
-            done = subprocess.run(  # noqa: S603
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            if done.returncode != 0:
-                end = "\n".join(done.stdout.splitlines()[-30:])
-                raise StackError(f"Maven could not fetch the jars of {home.name}:\n{end}")
-            shutil.rmtree(home / "lib", ignore_errors=True)  # jars of another version
-            unfinished.rename(home / "lib")
+    _folder(home).fill(pom, "jars.lock", lambda unfinished: _copying(unfinished, home.name))
+
+
+def _folder(home: Path) -> FilledFolder:
+    return FilledFolder(home / "lib", "pom.xml")
+
+
+def _copying(unfinished: Path, server: str) -> Run:
+    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={unfinished}", "-DincludeScope=runtime"]
+    command = [maven(), "-q", "-B", "-f", str(unfinished / "pom.xml"), *goal]
+    return Run(command, f"Maven could not fetch the jars of {server}")

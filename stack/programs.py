@@ -4,11 +4,10 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
-from stack.errors import MissingProgram, StackError
-from stack.processes import lock
+from stack.errors import MissingProgram
+from stack.filled_folders import FilledFolder, Run
 
 OLDEST_GO = (1, 25)
 INSTALL = "apt-get install -y golang-go, where that is as new; else as go.dev/doc/install has it"
@@ -38,37 +37,18 @@ def go() -> str:
 
 def present(home: Path, module: str) -> bool:
     """Whether HOME/bin has the program of exactly this module, ``path@version``."""
-    try:
-        return (home / "bin" / "module").read_text() == module
-    except FileNotFoundError:
-        return False
+    return _folder(home).is_of(module)
 
 
 def build(home: Path, module: str) -> None:
-    """Fill HOME/bin with the program of this module, unless it is there.
+    """Fill HOME/bin with the program of this module, unless it is there. StackError where Go fails."""
+    _folder(home).fill(module, "programs.lock", lambda unfinished: _installing(unfinished, module))
 
-    The program goes into a temporary folder, which is renamed when it is complete. So an interrupted build leaves nothing.
-    StackError where Go fails.
-    """
-    home.mkdir(parents=True, exist_ok=True)
-    with lock(home.parent / "programs.lock"):
-        if present(home, module):
-            return
-        with tempfile.TemporaryDirectory(prefix="bin-", dir=home) as temporary:
-            unfinished = Path(temporary) / "bin"
-            unfinished.mkdir()
-            done = subprocess.run(  # noqa: S603
-                [go(), "install", *FLAGS, module],
-                env={**os.environ, "GOBIN": str(unfinished), "CGO_ENABLED": "0"},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            if done.returncode != 0:
-                end = "\n".join(done.stdout.splitlines()[-30:])
-                raise StackError(f"Go could not build {module}:\n{end}")
-            (unfinished / "module").write_text(module)
-            shutil.rmtree(home / "bin", ignore_errors=True)  # the program of another version
-            unfinished.rename(home / "bin")
+
+def _folder(home: Path) -> FilledFolder:
+    return FilledFolder(home / "bin", "module")
+
+
+def _installing(unfinished: Path, module: str) -> Run:
+    env = {**os.environ, "GOBIN": str(unfinished), "CGO_ENABLED": "0"}
+    return Run([go(), "install", *FLAGS, module], f"Go could not build {module}", env)

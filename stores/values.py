@@ -139,14 +139,15 @@ def check_values(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
 def check_row(table: Table, row: Mapping[str, Any]) -> tuple[Key, dict[str, Any]]:
     """The canonical primary key of a whole row, and its other values."""
     key = tuple([row.get(column) for column in table.key])
-    return _check_insert(table, key, {name: value for name, value in row.items() if name not in table.key})
+    _check_whole(table, key)
+    values = {name: value for name, value in row.items() if name not in table.key}
+    return check_key(table, table.key, key), check_values(table, values)
 
 
-def _check_insert(table: Table, key: Key, values: Mapping[str, Any]) -> tuple[Key, dict[str, Any]]:
+def _check_whole(table: Table, key: Key) -> None:
     missing = [column for at, column in enumerate(table.key) if at >= len(key) or key[at] is None]
     if missing:
         raise InvalidInput(f"a row of {table.name} needs {', '.join(missing)}", field=missing[0])
-    return check_key(table, table.key, key), check_values(table, values)
 
 
 def check_columns(table: Table, columns: Sequence[str] | None) -> tuple[str, ...]:
@@ -185,6 +186,12 @@ def check_deletion(
     table: Table, key: Key, conditions: Sequence[Condition], statics: Mapping[str, Any]
 ) -> tuple[Key, dict[str, Any], list[Condition]]:
     """The canonical key, static values and conditions of a conditional deletion."""
+    return check_key(table, table.key, key), *_check_deletion(table, statics, conditions)
+
+
+def _check_deletion(
+    table: Table, statics: Mapping[str, Any], conditions: Sequence[Condition]
+) -> tuple[dict[str, Any], list[Condition]]:
     if not conditions:
         raise InvalidInput(f"a conditional deletion of {table.name} needs a condition", field=table.name)
     values = check_values(table, statics)
@@ -198,7 +205,7 @@ def check_deletion(
         raise InvalidInput(
             f"a conditional deletion from {table.name} is about a row, not statics alone", field=table.name
         )
-    return check_key(table, table.key, key), values, checked
+    return values, checked
 
 
 def check_together(table: Table, changes: Sequence[Change]) -> list[Change]:
@@ -208,15 +215,14 @@ def check_together(table: Table, changes: Sequence[Change]) -> list[Change]:
             f"changes of {table.name} are written together up to {MOST_CHANGES} at a time, not {len(changes)}",
             field=table.name,
         )
-    if all(change.conditions and not change.delete for change in changes):
-        # As most are. All their keys are looked at together.
-        keys = check_keys(table, table.key, [change.key for change in changes])
-        checked = [
-            Change(key, *_check_update(table, change.values, change.conditions))
-            for key, change in zip(keys, changes, strict=True)
-        ]
-    else:
-        checked = [_check_change(table, change) for change in changes]
+    for change in changes:
+        if not change.conditions and not change.delete:
+            _check_whole(table, change.key)
+    keys = check_keys(table, table.key, [change.key for change in changes])
+    checked = [
+        Change(key, *_check_change(table, change), change.delete)
+        for key, change in zip(keys, changes, strict=True)
+    ]
     places = {change.key[: len(table.partition)] for change in checked}
     if len(places) > 1 or len({change.key for change in checked}) < len(checked):
         raise InvalidInput(
@@ -225,14 +231,13 @@ def check_together(table: Table, changes: Sequence[Change]) -> list[Change]:
     return checked
 
 
-def _check_change(table: Table, change: Change) -> Change:
+def _check_change(table: Table, change: Change) -> tuple[dict[str, Any], Sequence[Condition]]:
+    """The canonical values and conditions."""
     if change.delete:
-        key, values, conditions = check_deletion(table, change.key, change.conditions, change.values)
-    elif change.conditions:
-        key, values, conditions = check_update(table, change.key, change.values, change.conditions)
-    else:
-        (key, values), conditions = _check_insert(table, change.key, change.values), []
-    return Change(key, values, conditions, change.delete)
+        return _check_deletion(table, change.values, change.conditions)
+    if change.conditions:
+        return _check_update(table, change.values, change.conditions)
+    return check_values(table, change.values), ()
 
 
 def _check_conditions(table: Table, conditions: Sequence[Condition]) -> list[Condition]:

@@ -11,18 +11,17 @@ import statistics
 import tempfile
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.client import KEY, Client
+from bench.client import unlimited_clients
 from bench.peers.comparison import DOCUMENTS
 from bench.peers.population import filled
 from bench.timing import timed_once
-from gateway.app import create_app
 from gateway.gc_tuning import collect_rarely
-from gateway.settings import Settings
 
 WARM_UP = 20
 AT_ONCE = 8
@@ -34,24 +33,9 @@ async def main(which: str = "list", times: str = "60", profile: str = "") -> Non
     async with AsyncExitStack() as stack:
         data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ready = await stack.enter_async_context(filled(data))
-        settings = Settings(
-            **ready.cohort.urls,  # type: ignore[arg-type]
-            data=ready.cohort.data,
-            jwt_key=KEY,  # type: ignore[arg-type]
-            request_timeout=60,
-            answers_ttl=0,
-            rate_points=0,
-            compressed_from=0,
-        )
-        app = create_app(settings)
-        await stack.enter_async_context(app.router.lifespan_context(app))
-        client, body = Client(app, settings, asked.role), asked.body()
-
-        async def call() -> None:
-            answer = await client.post(asked.user, body)
-            if b'"errors"' in answer:
-                raise RuntimeError(f"{answer[:1000]!r}")
-
+        client_of = await stack.enter_async_context(unlimited_clients(ready.cohort.urls, ready.cohort.data))
+        client, body = client_of(asked.role), asked.body()
+        call = partial(client.answer, asked.user, body)
         for _ in range(WARM_UP):
             await call()
         alone = [(await timed_once(call))[1] for _ in range(int(times))]

@@ -11,19 +11,18 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.client import KEY, Client
+from bench.client import unlimited_clients
 from bench.peers.comparison import DOCUMENTS, LANES
 from bench.peers.population import ENROLLED, writes_of_reader
 from bench.population import publish_courses, write_all
-from gateway.app import create_app
 from gateway.gc_tuning import collect_rarely
-from gateway.settings import Settings
 from stores.rows_sqlite import SqliteRows
 from tests.conftest import embedded_urls, instance_of
 
@@ -38,24 +37,10 @@ async def main(times: str = "800") -> None:
         cohort = await stack.enter_async_context(instance_of(embedded_urls(), data))
         cohort.sets_clock(datetime.now(UTC))
         await write_all(cohort, writes_of_reader(await publish_courses(cohort, ENROLLED)))
-        settings = Settings(
-            **embedded_urls(),  # type: ignore[arg-type]
-            data=data,
-            jwt_key=KEY,  # type: ignore[arg-type]
-            request_timeout=60,
-            rate_points=0,
-            compressed_from=0,
-        )
-        app = create_app(settings)
-        await stack.enter_async_context(app.router.lifespan_context(app))
-        client, body = Client(app, settings, asked.role), asked.body()
+        client_of = await stack.enter_async_context(unlimited_clients(cohort.urls, data))
+        client, body = client_of(asked.role), asked.body()
         replay(SqliteRows)
-
-        async def call() -> None:
-            answer = await client.post(asked.user, body)
-            if b'"errors"' in answer:
-                raise RuntimeError(f"{answer[:1000]!r}")
-
+        call = partial(client.answer, asked.user, body)
         for _ in range(WARM_UP):
             await call()
         table = Table("at once", "CPU, ms: minimum", "median", title=f"{asked.name}, without rows")

@@ -17,7 +17,7 @@ STATES_OF_A_TASK = 2_000
 """That a task of Druid's reads in a second (docs/operations.md)."""
 SHARD = 50e9
 """Bytes of a shard of OpenSearch that it works well with."""
-AGGREGATION, COMPARISON = 0.34, 0.44
+AGGREGATION, COMPARISON = 0.25, 0.44
 """Milliseconds of CPU for each learner and collection of a run over everything (`scripts/bench jobs`)."""
 NIGHT = 8 * 3_600
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench.scale.costs import COSTS, STATES_OF_A_KEY
 from bench.scale.lag import partitions_for
 from bench.scale.load import DAYS_OF_WORK, Load
+from bench.scale.units import in_cores, size
 
 COPIES = 3
 BUSY = 0.4
@@ -72,7 +73,7 @@ def written(load: Load) -> float:
     asked = statements(load)
     keys = sum(call.triggers * count for call, count in load.peak().items())
     rows = (asked["conditional"] + asked["write"] - keys * (STATES_OF_A_KEY + 1)) * 8 * COSTS.view
-    return TIMES_ALIKE * COPIES * (rows + keys * COSTS.enrolment)
+    return TIMES_ALIKE * COPIES * (rows + keys * COSTS.figures)
 
 
 def rewritten(load: Load) -> float:
@@ -83,7 +84,7 @@ def rewritten(load: Load) -> float:
 def rows_bytes(load: Load) -> float:
     """One copy, of all that YEARS leave."""
     year = (
-        load.enrolments * (COSTS.enrolment + COSTS.roster_row)
+        load.enrolments * (COSTS.enrolment_row + COSTS.list_rows + COSTS.figures)
         + load.views * COSTS.view
         + load.attempts * COSTS.attempt
     )
@@ -92,7 +93,7 @@ def rows_bytes(load: Load) -> float:
 
 def _gateways(load: Load) -> Machines:
     cores = sum(call.cpu * count for call, count in load.peak().items()) / 1_000 / BUSY
-    return _nodes("Cohort, gateways", 2, cores, 1.0, 0.0, f"{cores:,.0f} cores in the peak")
+    return _nodes("Cohort, gateways", 2, cores, 1.0, 0.0, f"{in_cores(cores)} in the peak")
 
 
 def _workers(load: Load) -> Machines:
@@ -110,11 +111,7 @@ def _cassandra(load: Load) -> Machines:
     by_cpu, disk = cpu / 1_000 / BUSY / CORES, rows_bytes(load) * COPIES
     by_disk = disk / (DISK / 2)
     nodes = max(COPIES, math.ceil(max(by_cpu, by_disk)))
-    why = (
-        f"disk: {disk / 1e12:,.1f} TB"
-        if by_disk > by_cpu
-        else f"{sum(asked.values()):,.0f} statements a second"
-    )
+    why = f"disk: {size(disk)}" if by_disk > by_cpu else f"{sum(asked.values()):,.0f} statements a second"
     cores = CORES if nodes > COPIES else 4
     return Machines(
         "Cassandra",
@@ -141,7 +138,7 @@ def _kafka(load: Load) -> Machines:
         8 if nodes > COPIES else 2,
         32 if nodes > COPIES else 8,
         max(50e9, 1.3 * kept / nodes),
-        f"{events:,.0f} events a second, {kept / 1e12:,.2f} TB kept",
+        f"{events:,.0f} events a second, {size(kept)} kept",
     )
 
 
@@ -160,20 +157,21 @@ def _druid(load: Load) -> Machines:
         4 if small else CORES,
         16 if small else MEMORY,
         max(50e9, held / nodes),
-        f"{cores:,.0f} cores, {held / 1e12:,.2f} TB of segments",
+        f"{in_cores(cores)}, {size(held)} of segments",
     )
 
 
 def _redis(load: Load) -> Machines:
     live = load.active_at_once() * COSTS.live_hash * 2
     nodes = max(2, 2 * math.ceil(live / 48e9))
+    cores = sum(call.cache * count for call, count in load.peak().items()) * COSTS.cache_cpu / 1_000 / BUSY
     return Machines(
         "Redis",
         nodes,
-        2,
+        max(2, math.ceil(cores)),
         max(2, math.ceil(live / nodes * 2 / 1e9)),
         0.0,
-        f"{live / 1e9:,.2f} GB of live progress",
+        f"{size(live)} of live progress",
     )
 
 
@@ -186,7 +184,7 @@ def _search(load: Load) -> Machines:
         2 if nodes == 2 else 4,
         8 if nodes == 2 else 32,
         max(20e9, 3 * bytes_ / nodes),
-        f"{bytes_ / 1e9:,.1f} GB of learners",
+        f"{size(bytes_)} of learners",
     )
 
 

@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from bench.scale.costs import COSTS
+from bench.scale.costs import COSTS, STATES_OF_A_KEY
 from bench.scale.load import Load
 
 SEED = 20_140_601
@@ -45,8 +45,8 @@ def partitions_of(load: Load) -> list[Partition]:
         _drawn(
             "user_content_consumption", "learner, collection", views, _most_views(load, middle), COSTS.view
         ),
-        _drawn("user_enrolments", "learner", enrolments, enrolments[-1] * 2, 182),
-        _drawn("user_activity_agg_v2", "activity, learner", [1.0], 4, 829 / 3),
+        _drawn("user_enrolments", "learner", enrolments, enrolments[-1] * 2, COSTS.enrolment_row),
+        _drawn("user_activity_agg_v2", "activity, learner", [1.0], 4, COSTS.figures / STATES_OF_A_KEY),
         Partition(
             "enrolment_by_context",
             f"context, collection, 1 of {BUCKETS}",

@@ -16,6 +16,7 @@ from bench.scale.machines import (
     written,
 )
 from bench.scale.partitions import partitions_of
+from bench.scale.units import size
 
 PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
 STEPS = (1.0, 100.0, 1_000.0, 100_000_000 / OULAD_LEARNERS)
@@ -85,7 +86,7 @@ def _machines(loads: Sequence[Load]) -> Iterator[Cells]:
 
 def _partitions(loads: Sequence[Load]) -> Iterator[Cells]:
     for of_each in zip(*map(partitions_of, loads), strict=True):
-        cells = [f"{_bytes(p.middle)}, {_bytes(p.thousandth)}, {_bytes(p.largest)}" for p in of_each]
+        cells = [f"{size(p.middle)}, {size(p.thousandth)}, {size(p.largest)}" for p in of_each]
         yield f"`{of_each[0].table}`, {of_each[0].key}", *cells
 
 
@@ -115,10 +116,3 @@ def _compaction(loads: Sequence[Load]) -> Iterator[Cells]:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
-
-
-def _bytes(count: float) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count:.0f} B"

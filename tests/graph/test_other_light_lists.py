@@ -41,7 +41,7 @@ from resolvers.listed_enrolments import ListedEnrolment
 from resolvers.listed_views import ListedView, ListedViews
 from resolvers.ordering import Ordering
 from resolvers.paging import Asked, Page
-from resolvers.views import views_page
+from resolvers.views import ViewsWanted, views_page, views_page_in_short
 from rules import learners, views
 from rules.contents import Content, ContentKind
 from rules.contexts import bucket_of
@@ -415,12 +415,11 @@ async def test_views_are_the_same_with_what_the_player_noted_and_without(
     published.track(mode)
     await some_rows(published, random, user)
     session = published.session(user)
-    asked: dict[str, Any] = {"content_ids": None, "first": random.choice([1, 2, 9])}
-    asked["after"] = random.choice([None, "a", "0"])
-    context = random.choice([None, "batch", "course"])
+    first, after = random.choice([1, 2, 9]), random.choice([None, "a", "0"])
+    wanted = ViewsWanted("course", random.choice([None, "batch", "course"]))
 
-    light = await views_page(session, user, "course", context, **asked, details=False)
-    whole = await views_page(session, user, "course", context, **asked)
+    light = await views_page_in_short(session, user, wanted, first=first, after=after)
+    whole = await views_page(session, user, wanted, first=first, after=after)
 
     assert [View.of_listed(one).key() for one in light.members if isinstance(one, ListedView)] == [
         View.of(one).key() for one in whole.members

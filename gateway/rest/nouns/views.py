@@ -183,9 +183,7 @@ async def read(session: Session, call: Call[ReadViews]) -> ViewsTold:
         page = await views.views_page(
             session,
             user_id,
-            collection_id,
-            context_id,
-            content_ids=named or None,
+            views.ViewsWanted(collection_id, context_id, named or None),
             first=request.limit,
             after=next(iter(decode_cursor(request.after, 1) or ()), None),
         )
