@@ -53,7 +53,7 @@ async def test_no_read_brings_more_statuses_than_are_decoded_in_a_moment(
     assert tree is not None
     session, asked = course.session("admin", Role.ADMIN), list[int]()
     monkeypatch.setattr(standings, "STATUSES_AT_ONCE", learners * 2 * len(tree.leaf_nodes))
-    read = standings.aggregates_by_key
+    read = aggregates_by_key
 
     async def counted(rows: Any, keys: Any, columns: Any) -> Any:
         asked.append(len({key.user_id for key in keys}))
