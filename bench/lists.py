@@ -66,6 +66,7 @@ T = TypeVar("T")
 _ENROLMENT = """collection { identifier name leafNodesCount } context { contextId type name startDate endDate }
   status completedCount completionPercentage enrolledOn completedOn lastAccessedOn"""
 _ENROLMENTS = f"""pageInfo {{ hasNextPage endCursor }} edges {{ node {{ {_ENROLMENT} }} }}"""
+_RELAY = f"""pageInfo {{ hasNextPage endCursor }} edges {{ cursor node {{ id __typename {_ENROLMENT.replace("{", "{ id", 2)} }} }}"""
 _TABLE = {"metrics": ["ENROLLED_COUNT", "COMPLETED_COUNT"], "dimensions": ["SCHOOL"], "limit": SCHOOLS}
 
 
@@ -101,6 +102,18 @@ def _lists() -> list[List]:
     mine = "query ($by: EnrolmentOrderBy!) { me { enrolments(first: 100, orderBy: { by: $by }) { %s } } }"
     return [
         List("enrolments, by collection", ENROLLED, query=mine % _ENROLMENTS, variables={"by": "COLLECTION"}),
+        List(
+            "enrolments, with cursors",
+            ENROLLED,
+            query=mine % f"pageInfo {{ hasNextPage endCursor }} edges {{ cursor node {{ {_ENROLMENT} }} }}",
+            variables={"by": "COLLECTION"},
+        ),
+        List(
+            "enrolments, as Relay asks",
+            ENROLLED,
+            query=mine % _RELAY,
+            variables={"by": "COLLECTION"},
+        ),
         List(
             "enrolments, by last access",
             ENROLLED,

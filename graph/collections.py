@@ -13,9 +13,8 @@ from graph.arguments import OwnContextId
 from graph.encoding import SentAsIs
 from graph.fields import field
 from graph.info import Info
-from graph.light import stands_for
 from graph.lookahead import contexts_asked
-from graph.node import Node
+from graph.node import Node, stands_for_node
 from graph.orders import ContextOrder, ContextOrderBy, is_descending
 from graph.packages import Package, Variant
 from graph.paging import After, Before, Connection, First, Last, connection, counted_connection
@@ -321,11 +320,12 @@ class Collection(Node):
         )
 
 
-stands_for(
+stands_for_node(
     Collection,
     nouns.Content,
     ("identifier", "name", "status", "mime_type", "leaf_nodes_count", "published_on"),
     lambda content, _: Collection.of(content),
+    lambda content: (content.identifier,),
 )
 
 

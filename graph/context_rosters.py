@@ -14,7 +14,7 @@ from graph.info import Info
 from graph.light import stands_for
 from graph.lookahead import asks_for_leaves
 from graph.orders import RosterOrder, RosterOrderBy, is_descending
-from graph.paging import After, Before, CountedConnection, Edge, First, Last, counted_connection
+from graph.paging import After, Before, CountedConnection, First, Last, counted_connection, stands_for_edge
 from resolvers import context_rosters, nouns
 from resolvers.listed_enrolments import ListedEnrolment
 from resolvers.ordering import MOST_ORDERED, PARTS
@@ -111,9 +111,4 @@ def _entry(found: context_rosters.RosterEntry, session: nouns.Session) -> Roster
 
 _PLACE = attrgetter("place")
 stands_for(RosterEntry, context_rosters.RosterEntry, ("learner", "enrolment"), _entry)
-stands_for(
-    Edge,
-    context_rosters.RosterEntry,
-    ("node",),
-    lambda entry, session: Edge(node=_entry(entry, session), member=entry, place=_PLACE),
-)
+stands_for_edge(context_rosters.RosterEntry, _entry, _PLACE)

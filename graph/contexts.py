@@ -14,8 +14,7 @@ from graph.context_rosters import roster
 from graph.errors import UserError, carry_out
 from graph.fields import field, mutation
 from graph.info import Info
-from graph.light import stands_for
-from graph.node import Node
+from graph.node import Node, stands_for_node
 from resolvers import contexts, nouns
 
 _NAME = "For people."
@@ -74,7 +73,7 @@ class Context(Node):
         return [Collection.of(found) for found in await contexts.collections_of(info.context, self.context)]
 
 
-stands_for(
+stands_for_node(
     Context,
     nouns.Context,
     (
@@ -82,6 +81,7 @@ stands_for(
         *("opens_on", "enrolment_end_date", "enrolment_type"),
     ),
     lambda context, session: Context.of(context, session.now()),
+    lambda context: (context.context_id,),
 )
 
 

@@ -10,10 +10,9 @@ from graph.access import Access, to
 from graph.enrolments import Enrolment
 from graph.fields import field
 from graph.info import Info
-from graph.light import stands_for
 from graph.lookahead import asks_for_leaves
 from graph.metrics import OrderDirection
-from graph.paging import After, Before, Connection, Edge, First, Last, connection, light_connection
+from graph.paging import After, Before, Connection, First, Last, connection, light_connection, stands_for_edge
 from resolvers import enrolment_lists
 from resolvers.enrolment_lists import EnrolmentsWanted, OrderedEnrolment, OrderedPage
 from resolvers.listed_enrolments import ListedEnrolment, ListedPage
@@ -89,10 +88,8 @@ async def enrolments_of(
     )
     now, begun = info.context.now(), after is not None
     shown: Connection[Enrolment]
-    if isinstance(page, ListedPage):
-        shown = light_connection(page, enrolment_lists.place_of, begun=begun)
-    elif isinstance(page, OrderedPage):
-        shown = light_connection(page, _CURSOR, begun=begun)
+    if isinstance(page, ListedPage | OrderedPage):
+        shown = light_connection(page, begun=begun)
     else:
         shown = connection(
             page, lambda listed: Enrolment.of(listed.enrolled, now), lambda listed: listed.cursor, begun=begun
@@ -102,23 +99,12 @@ async def enrolments_of(
     )
 
 
-_CURSOR = attrgetter("cursor")
-stands_for(
-    Edge,
+stands_for_edge(
     OrderedEnrolment,
-    ("node",),
-    lambda ordered, session: Edge(
-        node=Enrolment.of_listed(ordered.node, session), member=ordered, place=_CURSOR
-    ),
+    lambda ordered, session: Enrolment.of_listed(ordered.node, session),
+    attrgetter("cursor"),
 )
-stands_for(
-    Edge,
-    ListedEnrolment,
-    ("node",),
-    lambda listed, session: Edge(
-        node=Enrolment.of_listed(listed, session), member=listed, place=enrolment_lists.place_of
-    ),
-)
+stands_for_edge(ListedEnrolment, Enrolment.of_listed, enrolment_lists.place_of)
 
 
 def _wanted(chosen: EnrolmentFilter, order_by: EnrolmentOrder | None, *, leaves: bool) -> EnrolmentsWanted:

@@ -15,8 +15,7 @@ from graph.contexts import Context
 from graph.errors import UserError, carry_out
 from graph.fields import field, mutation, platform_name
 from graph.info import Info
-from graph.light import stands_for
-from graph.node import Node
+from graph.node import Node, stands_for_node
 from graph.paging import After, Connection, First
 from graph.scores import ActivityScore
 from graph.summary import (
@@ -176,7 +175,10 @@ ATTRIBUTES = (
     "moved_to",
     "moved_from",
 )
-stands_for(Enrolment, ListedEnrolment, (*ATTRIBUTES, "collection", "context"), Enrolment.of_listed)
+stands_for_node(
+    *(Enrolment, ListedEnrolment, (*ATTRIBUTES, "collection", "context"), Enrolment.of_listed),
+    lambda listed: (listed.user_id, listed.collection_id, listed.context_id),
+)
 
 
 @strawberry.input(description="Who enrols where.")

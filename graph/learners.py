@@ -17,12 +17,11 @@ from graph.errors import UserError, carry_out
 from graph.fields import field, mutation
 from graph.group_lists import groups
 from graph.info import Info
-from graph.light import stands_for
 from graph.lookahead import is_asked
-from graph.node import Node
+from graph.node import Node, stands_for_node
 from graph.paging import After, Before, Connection, First, Last, connection, light_connection, page_size
 from graph.summary import Summary
-from graph.views import View, place_of
+from graph.views import View
 from resolvers import enrolments, learners, nouns, summary, views
 from resolvers.listed_views import ListedViews
 from resolvers.opaque_texts import decode_cursor
@@ -137,7 +136,7 @@ class Learner(Node):
             after=None if place is None else place[0],
         )
         if isinstance(page, ListedViews):
-            return light_connection(page, place_of, begun=place is not None)
+            return light_connection(page, begun=place is not None)
         return connection(page, View.of, lambda view: (view.key.content_id,), begun=place is not None)
 
     @field(
@@ -181,11 +180,12 @@ class Learner(Node):
         return Summary.of_summary(found)
 
 
-stands_for(
+stands_for_node(
     Learner,
     learners.ProfiledLearner,
     ("user_id", "name", *nouns.ATTRIBUTES),
     lambda learner, _: Learner.of(learner.profile),
+    lambda learner: (learner.user_id,),
 )
 
 

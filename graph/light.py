@@ -8,9 +8,11 @@ first. So a field that is new to a type is answered before any light class has i
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from resolvers.nouns import Session
+
+T = TypeVar("T")
 
 _LIGHT: dict[type, dict[type, "Light"]] = {}
 """By the class of the whole objects."""
@@ -32,6 +34,21 @@ def stands_for(
     """Has members of class ``light`` stand for objects of class ``of``."""
     _LIGHT.setdefault(of, {})[light] = Light(frozenset(attributes), whole)
     _CLASSES.add(light)
+
+
+class ByClass(Generic[T]):
+    """What is read of whole objects in one way, and of light ones as each class says."""
+
+    def __init__(self, of_whole: Callable[[Any], T]) -> None:
+        self._of_whole = of_whole
+        self._of_light: dict[type, Callable[[Any], T]] = {}
+
+    def of(self, light: type, read: Callable[[Any], T]) -> None:
+        """Has ``read`` read it of members of class ``light``."""
+        self._of_light[light] = read
+
+    def __call__(self, value: Any) -> T:
+        return self._of_light.get(value.__class__, self._of_whole)(value)
 
 
 def is_light(value: object) -> bool:

@@ -11,6 +11,8 @@ import strawberry
 
 from graph.access import Access, to
 from graph.fields import field
+from graph.light import ByClass, stands_for
+from resolvers.nouns import Session
 from resolvers.opaque_texts import encode
 from resolvers.ordering import MOST_ORDERED
 from resolvers.paging import MOST, USUAL, Page
@@ -58,11 +60,27 @@ class Edge(Generic[T]):
     node: T = strawberry.field(description="The member.")
     member: strawberry.Private[Any]
     place: strawberry.Private[Callable[[Any], Sequence[str]]]
-    """What the cursor of the member carries. Pages of thousands of members are rarely asked for it."""
+    """What the cursor of the member carries. It is made for those who ask: a page may have thousands of members."""
 
-    @field(description="The member's place, opaque.")
+    @field(description="The member's place, opaque.", at_hand=lambda edge: encode(*_PLACE(edge)))
     def cursor(self) -> str:
-        return encode(*self.place(self.member))
+        return encode(*_PLACE(self))
+
+
+_PLACE: ByClass[Sequence[str]] = ByClass(lambda edge: edge.place(edge.member))
+"""What an edge's cursor carries."""
+
+
+def stands_for_edge(
+    light: type, node: Callable[[Any, Session], Any], place: Callable[[Any], Sequence[str]]
+) -> None:
+    """Has members of class ``light`` stand for their edges (graph/light.py). They have a ``node`` that stands for the edge's;
+    the function ``node`` makes the whole one. ``place``: what a member's cursor carries."""
+    _PLACE.of(light, place)
+    stands_for(
+        *(Edge, light, ("node", "cursor")),
+        lambda member, session: Edge(node=node(member, session), member=member, place=place),
+    )
 
 
 @strawberry.type(description="A page of a list.", directives=[to(Access.WITH_OBJECT)])
@@ -99,11 +117,9 @@ def connection(
     return Connection(edges=edges, page_info=_page_info(page, place, begun=begun))
 
 
-def light_connection(
-    page: Page[Any], place: Callable[[Any], Sequence[str]], *, begun: bool
-) -> Connection[Any]:
-    """The same, of members that stand for their edges (graph/light.py)."""
-    return Connection(edges=[*page.members], page_info=_page_info(page, place, begun=begun))
+def light_connection(page: Page[Any], *, begun: bool) -> Connection[Any]:
+    """The same, of members that stand for their edges (``stands_for_edge``)."""
+    return Connection(edges=[*page.members], page_info=_page_info(page, _PLACE, begun=begun))
 
 
 def _page_info(page: Page[D], place: Callable[[D], Sequence[str]], *, begun: bool) -> PageInfo:
@@ -128,7 +144,7 @@ def counted_connection(
     """The same, of a list with ``totalCount``. ``count``: reads it, if the page does not have it and it is asked for. ``node``:
     None where members stand for their edges."""
     if node is None:
-        found: Connection[Any] = light_connection(page, place, begun=begun)
+        found: Connection[Any] = light_connection(page, begun=begun)
     else:
         found = connection(page, node, place, begun=begun)
     return of(edges=found.edges, page_info=found.page_info, known=page.total, count=count)

@@ -14,9 +14,8 @@ from graph.access import Access, to
 from graph.errors import UserError, carry_out
 from graph.fields import field, mutation, platform_name
 from graph.info import Info
-from graph.light import stands_for
-from graph.node import Node
-from graph.paging import Edge
+from graph.node import Node, stands_for_node
+from graph.paging import stands_for_edge
 from graph.scores import Score
 from resolvers import assessments, nouns, views
 from resolvers.listed_views import ListedView
@@ -208,12 +207,7 @@ def _moment(at: datetime | int | None) -> datetime | None:
     return at  # type: ignore[return-value]
 
 
-def place_of(view: ListedView) -> tuple[str]:
-    """What its cursor carries."""
-    return (view.content_id,)
-
-
-stands_for(
+stands_for_node(
     View,
     ListedView,
     (
@@ -221,13 +215,9 @@ stands_for(
         *("collection_id", "context_id", "time_spent", "started_on", "last_updated_on", "origin"),
     ),
     lambda view, _: View.of_listed(view),
+    lambda view: (*view.place, view.content_id),
 )
-stands_for(
-    Edge,
-    ListedView,
-    ("node",),
-    lambda view, _: Edge(node=View.of_listed(view), member=view, place=place_of),
-)
+stands_for_edge(ListedView, lambda view, _: View.of_listed(view), lambda view: (view.content_id,))
 
 
 _CONTENT = "The content's identifier: a leaf of the collection, or a content by itself."

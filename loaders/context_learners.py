@@ -20,15 +20,15 @@ async def learners_in(
     size: int = PAGE,
 ) -> AsyncIterator[Sequence[str]]:
     """Gives the learners in the order of their ids, after this one. ``size``: how many of each bucket are read at once;
-    a page has so many or more."""
+    a page has so many or more. ``context_id`` and ``collection_id`` are of rows, or were checked."""
     context = await library.contexts.load(context_id)
     buckets = context.buckets if context is not None else 1
     keys = [(context_id, collection_id, bucket) for bucket in range(buckets)]
     while True:
-        found = await rows.partitions(
+        found = await rows.tuples(
             ENROLMENTS_BY_CONTEXT, keys, ("userid",), after=None if after is None else (after,), limit=size
         )
-        pages = [[row["userid"] for row in rows_of] for rows_of in found.values()]
+        pages = [[user for (user,) in rows_of] for rows_of in found.values()]
         # Beyond the last learner of a page that is full there may be others, whose turn is earlier.
         ends = [page[-1] for page in pages if len(page) == size]
         last = min(ends, default=None)

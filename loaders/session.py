@@ -19,7 +19,7 @@ from loaders.enrolments import enrolments_by_key, enrolments_in
 from loaders.healing import Healing
 from loaders.kept import ENTRY, MEGABYTE, Kept, texts
 from loaders.learner_groups import Rosters, groups_by_id, groups_pages, memberships_within
-from loaders.learners import learners_by_id
+from loaders.learners import learners_by_id, learners_of_rows
 from loaders.library import Library
 from loaders.metrics.costs import TableCosts
 from loaders.metrics.plans import Tile
@@ -28,7 +28,7 @@ from loaders.responses import ResponseCache
 from loaders.standings import Standings, Touches
 from loaders.together import reads_together
 from loaders.views import views_by_key
-from loaders.watching import loader
+from loaders.watching import loader, watched
 from loaders.whole_attempts import Questioned, whole_attempts
 from loaders.written_views import WrittenViews
 from rules.active_days import DayZone
@@ -193,6 +193,8 @@ class Loaders:
         self.contents: DataLoader[str, Content | None] = loader("contents", shared.library.current)
         """Reads contents anew once in a request. The library's may be some seconds old."""
         self.learners: DataLoader[str, Learner | None] = loader("learners", partial(learners_by_id, rows))
+        self.learners_of_page = watched("learners", partial(learners_of_rows, rows))
+        """Loads many at once, whose ids are of rows, as ``figures_of_page`` does."""
         self.groups: DataLoader[str, Group | None] = loader("groups", partial(groups_by_id, rows))
         self.groups_of: DataLoader[tuple[str, str | None, int], tuple[list[tuple[Group, Member]], bool]] = (
             loader("groups of", groups_of)

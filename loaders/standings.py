@@ -2,7 +2,7 @@
 from the hash, and whatever is not fresh there from the rows."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,6 +29,10 @@ Touches = Mapping[str, Touch]
 _STORED, _COMPUTED = FIGURES_READ.labels("aggregates"), FIGURES_READ.labels("views")
 FEW = 16
 """Keys that are worked on between two looks at the clock."""
+
+
+STATUSES_AT_ONCE = 50_000
+"""Statuses of leaves that one read may bring: the driver decodes an answer in one go, which takes some 10 ms of so many."""
 
 
 class Standings:
@@ -95,7 +99,7 @@ class Standings:
                 aggregates[key] = None if row is None else NarrowAggregate._make(row).stored(key.user_id)
                 figures.append(None)
         stale = [key for key in others.values() if changed[key] is not None]
-        _count(keys, stale)
+        _count(len(keys) - len(others), stale)
         if others:
             touches = await self._from_rows(stale, aggregates, {}, trees)
             read = _Read(trees, aggregates, changed, frozenset(), touches, statuses=False)
@@ -106,10 +110,10 @@ class Standings:
 
     async def _read(self, keys: Sequence[ProgressKey], *, statuses: bool) -> "_Read":
         columns = None if statuses else ENTRY_COLUMNS
-        if self._tracking.keeps_by_content:
+        if statuses or self._tracking.keeps_by_content:
             trees = await self._trees(keys)
             aggregates, changed = await asyncio.gather(
-                self._aggregates(keys, columns), self._changed(keys, trees)
+                self._aggregates(keys, columns, trees), self._changed(keys, trees)
             )
         else:
             trees, aggregates, changed = await asyncio.gather(
@@ -119,7 +123,7 @@ class Standings:
             key for key in keys if _is_fresh(aggregates[key], changed[key], trees.get(key.collection_id))
         }
         stale = [key for key in keys if key not in fresh and changed[key] is not None]
-        _count(keys, stale)
+        _count(len(fresh), stale)
         touches = await self._from_rows(stale, aggregates, {}, trees)
         return _Read(trees, aggregates, changed, fresh, touches, statuses)
 
@@ -191,17 +195,20 @@ class Standings:
         return await changes_by_key(self._stores.rows, self._tracking, keys, trees)
 
     async def _aggregates(
-        self, keys: Sequence[ProgressKey], columns: Sequence[str] | None
+        self,
+        keys: Sequence[ProgressKey],
+        columns: Sequence[str] | None,
+        trees: Mapping[str, RelationTree] | None = None,
     ) -> dict[ProgressKey, StoredAggregate | None]:
-        """The root's aggregate of each key."""
+        """The root's aggregate of each key. ``trees``: tell how many statuses an answer may bring, where they are read."""
         context_ids = list({key.context_id for key in keys if key.has_context})
         contexts = dict(zip(context_ids, await self._library.contexts.load_many(context_ids), strict=True))
-        found = await aggregates_by_key(
-            self._stores.rows,
-            [root_key(k, aggregate_context_of(k, contexts.get(k.context_id))) for k in keys],
-            columns,
-        )
-        return dict(zip(keys, found, strict=True))
+        found: dict[ProgressKey, StoredAggregate | None] = {}
+        for some in [keys] if columns is not None else _decodable(keys, trees or {}):
+            roots = [root_key(k, aggregate_context_of(k, contexts.get(k.context_id))) for k in some]
+            read = await aggregates_by_key(self._stores.rows, roots, columns)
+            found |= zip(some, read, strict=True)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +251,31 @@ class _Read:
         return standing_of(self.touches.get(key, {}), tree, before)
 
 
-def _count(keys: Sequence[ProgressKey], stale: Sequence[ProgressKey]) -> None:
-    _STORED.inc(len(keys) - len(stale))
+def _count(stored: int, stale: Sequence[ProgressKey]) -> None:
+    """Of a key without an aggregate that nobody viewed, figures come from neither."""
+    _STORED.inc(stored)
     _COMPUTED.inc(len(stale))
+
+
+def _decodable(
+    keys: Sequence[ProgressKey], trees: Mapping[str, RelationTree]
+) -> Iterator[Sequence[ProgressKey]]:
+    """The keys in portions whose rows have STATUSES_AT_ONCE statuses at most, one for each leaf. Keys of one partition stay together."""
+    places: dict[tuple[str, str], list[ProgressKey]] = {}
+    for key in keys:
+        places.setdefault((key.collection_id, key.user_id), []).append(key)
+    portion: list[ProgressKey] = []
+    statuses = 0
+    for (collection_id, _), of_place in places.items():
+        tree = trees.get(collection_id)
+        more = len(of_place) * len(tree.leaf_nodes) if tree is not None else 0
+        if portion and statuses + more > STATUSES_AT_ONCE:
+            yield portion
+            portion, statuses = [], 0
+        portion += of_place
+        statuses += more
+    if portion:
+        yield portion
 
 
 def root_key(key: ProgressKey, aggregate_context_id: str) -> AggregateKey:

@@ -18,7 +18,7 @@ def loader(
     name: str, load: Callable[[list[K]], Awaitable[Sequence[V | BaseException]]]
 ) -> "DataLoader[K, V]":
     """A loader of one request, whose reads are counted and traced by this name."""
-    return _made()(load_fn=_watched(name, load))
+    return _made()(load_fn=watched(name, load))
 
 
 @cache
@@ -29,7 +29,7 @@ def _made() -> "type[DataLoader[Any, Any]]":
     return DataLoader
 
 
-def _watched(loader: str, load: Callable[[list[K]], Awaitable[V]]) -> Callable[[list[K]], Awaitable[V]]:
+def watched(loader: str, load: Callable[[list[K]], Awaitable[V]]) -> Callable[[list[K]], Awaitable[V]]:
     """The same function, whose calls are counted and traced as those of ``loader``."""
     observe = _observer(loader)
 

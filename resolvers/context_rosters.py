@@ -34,8 +34,7 @@ class RosterOrder(Enum):
     ENROLLED_ON = "enrolledOn"
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     """An enrolment of the list, with what of it is read already."""
 
     user_id: str
@@ -178,11 +177,11 @@ class ContextRoster:
         ]
         if wanted.needs_figures:
             shown = zip(rows, await self._shown(rows), strict=True)
-            rows = [replace(row, enrolled=one) for row, one in shown]
+            rows = [row._replace(enrolled=one) for row, one in shown]
             rows = [row for row in rows if wanted.statuses is None or row.status in wanted.statuses]
         if wanted.by is RosterOrder.NAME:
             learners = await self._profiles(rows)
-            rows = [replace(row, learner=learner) for row, learner in zip(rows, learners, strict=True)]
+            rows = [row._replace(learner=learner) for row, learner in zip(rows, learners, strict=True)]
         return rows
 
     async def _shown(self, rows: Sequence[_Row]) -> Sequence[Enrolled | ListedEnrolment]:
@@ -205,7 +204,7 @@ class ContextRoster:
         ]
 
     async def _profiles(self, rows: Sequence[_Row]) -> list[Learner]:
-        found = await self._session.loaders.learners.load_many([row.user_id for row in rows])
+        found = await self._session.loaders.learners_of_page([row.user_id for row in rows])
         return [learner or Learner(row.user_id) for row, learner in zip(rows, found, strict=True)]
 
     def _learners(self, after: str | None, size: int) -> AsyncIterator[Sequence[str]]:

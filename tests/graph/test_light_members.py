@@ -138,7 +138,7 @@ def world(random: Random) -> tuple[Root, Root]:
     members = [listed(random) for _ in range(random.choice([0, 1, 2, 3, 20]))]
     page: Page[ListedEnrolment] = Page(members, random.random() < 0.5)
     whole = connection(page, lambda one: Enrolment.of(one.enrolled, NOW), place_of, begun=False)
-    return Root.of(light_connection(page, place_of, begun=False)), Root.of(whole)
+    return Root.of(light_connection(page, begun=False)), Root.of(whole)
 
 
 ENROLMENT = [*SCHEMA.type_map["Enrolment"].fields]  # type: ignore[attr-defined]
@@ -174,7 +174,8 @@ def selection(random: Random, names: list[str], of: str) -> str:
 
 def document(random: Random) -> str:
     node = selection(random, [name for name in ENROLMENT if name not in ASYNC], "Enrolment")
-    edges = f"edges {{ {random.choice(['', 'cursor ', '__typename ', 'n: '])}node {node} }}"
+    edge = random.choice(["", "cursor ", "__typename ", "n: "]) + f"node {node}"
+    edges = f"edges {{ {random.choice(['cursor', 'at: cursor __typename', *[edge] * 6])} }}"
     page = random.choice(["", "pageInfo { hasNextPage hasPreviousPage startCursor endCursor } "])
     return f"query ($yes: Boolean!) {{ list {{ {page}{edges} }} u: __typename @include(if: $yes) }}"
 

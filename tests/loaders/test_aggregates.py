@@ -1,10 +1,13 @@
 """Rows of the workers, read by whole partitions."""
 
+from typing import Any
+
 import pytest
 
 from ingest.calls.placing import ViewCall
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.views import end_view, start_view
+from loaders import standings
 from loaders.aggregates import (
     aggregate_place,
     aggregates_by_key,
@@ -12,7 +15,9 @@ from loaders.aggregates import (
     aggregates_to_compare,
 )
 from rules.aggregates import COLLECTION_TYPE, UNIT_TYPE, AggregateKey
+from rules.identifiers import ProgressKey
 from rules.progress import Status
+from rules.viewers import Role
 from rules.views import ViewChange
 from stores.rows import Write
 from stores.tables import AGGREGATES
@@ -24,6 +29,41 @@ async def finish(cohort: Instance, user: str, content: str, context: str) -> Non
     call = ViewCall(content, "course", context)
     await start_view(cohort.session(user), call)
     await end_view(cohort.session(user), call, ViewChange(NOW, time_spent=7))
+
+
+@pytest.mark.parametrize(("learners", "reads"), [(100, [6]), (2, [2, 2, 2]), (0.5, [1] * 6)])
+async def test_no_read_brings_more_statuses_than_are_decoded_in_a_moment(
+    course: Instance, monkeypatch: pytest.MonkeyPatch, learners: float, reads: list[int]
+) -> None:
+    """Where that is all leaves in both batches of so many ``learners``. The batches of a learner are one partition, read once."""
+    await course.batch("other")
+    users = [f"user-{number}" for number in range(6)]
+    await course.stores.rows.write(
+        *(
+            Write(
+                AGGREGATES,
+                (COLLECTION_TYPE, "course", user, context, "course"),
+                {"version": 7, "seen_version": 1, "status": 1, "content_status": {"a": 2, "b": number}},
+            )
+            for number, user in enumerate(users)
+            for context in ("cb:batch", "cb:other")
+        )
+    )
+    _, tree = (await course.shared.library.published(["course"]))["course"]
+    assert tree is not None
+    session, asked = course.session("admin", Role.ADMIN), list[int]()
+    monkeypatch.setattr(standings, "STATUSES_AT_ONCE", learners * 2 * len(tree.leaf_nodes))
+    read = aggregates_by_key
+
+    async def counted(rows: Any, keys: Any, columns: Any) -> Any:
+        asked.append(len({key.user_id for key in keys}))
+        return await read(rows, keys, columns)
+
+    monkeypatch.setattr(standings, "aggregates_by_key", counted)
+    keys = [ProgressKey(user, "course", context) for context in ("batch", "other") for user in users]
+    found = await session.loaders.figures_of_page(keys, statuses=True)
+    assert asked == reads
+    assert [one and one.statuses for one in found] == [{"a": 2, "b": number} for number in range(6)] * 2
 
 
 async def test_a_learners_rows_of_all_contexts_with_all_that_a_state_says(course: Instance) -> None:
