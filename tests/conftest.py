@@ -79,7 +79,7 @@ BLOBS = os.environ.get(
 
 T = TypeVar("T")
 
-settings.register_profile("quick", max_examples=20, deadline=None)
+settings.register_profile("quick", max_examples=10, deadline=None)
 settings.register_profile("thorough", max_examples=200, deadline=None)
 settings.load_profile("thorough" if os.environ.get("CI") else "quick")
 # How many examples a property is tried with: thorough in CI or by --hypothesis-profile. No test is a timed one: on a busy
