@@ -5,6 +5,7 @@ import atexit
 import gc
 import os
 import shutil
+import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
+import certifi
 import httpx
 import orjson
 import pytest
@@ -112,6 +114,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr not in ("cluster", "drill"):  # their servers write a lot
         keep_files_in_memory()
     give_stores_time()
+    read_authorities_once()
 
 
 def keep_files_in_memory() -> None:
@@ -122,6 +125,21 @@ def keep_files_in_memory() -> None:
         programs_run = not there.f_flag & os.ST_NOEXEC
         if programs_run and there.f_bavail * there.f_frsize >= ROOM and os.access(IN_MEMORY, os.W_OK):
             os.environ["TMPDIR"] = tempfile.tempdir = str(IN_MEMORY)
+
+
+def read_authorities_once() -> None:
+    """The certificates of all authorities take longer to read than most tests, and each client and application reads them."""
+    made = ssl.create_default_context
+
+    @cache
+    def trusting(certificates: str | None) -> ssl.SSLContext:
+        return made(cafile=certificates)
+
+    def context(*given: Any, **more: Any) -> ssl.SSLContext:
+        public = not given and not more.keys() - {"cafile"} and more.get("cafile") in (None, certifi.where())
+        return trusting(more.get("cafile")) if public else made(*given, **more)
+
+    ssl.create_default_context = context
 
 
 def give_stores_time() -> None:
