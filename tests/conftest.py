@@ -65,6 +65,7 @@ from stores.topics import (
     WORKER_GROUP,
 )
 from tests.cache_server import end_cache_server, share_cache_server
+from tests.ready_process import end_ready_process, start_from_ready
 
 if TYPE_CHECKING:
     from cassandra.cluster import Cluster
@@ -115,6 +116,8 @@ def pytest_configure(config: pytest.Config) -> None:
         keep_files_in_memory()
     give_stores_time()
     read_authorities_once()
+    if not is_thorough():
+        start_from_ready()
 
 
 def keep_files_in_memory() -> None:
@@ -544,6 +547,7 @@ def operator(server: str) -> "CassandraDriver":
 
 def pytest_sessionfinish() -> None:
     end_cache_server()
+    end_ready_process()
     while _empty_keyspaces:
         url = _empty_keyspaces.pop()
         keyspace = urlsplit(url).path.strip("/")

@@ -56,9 +56,7 @@ async def fetch_icons(
             for task in fetching:
                 task.cancel()
             await asyncio.gather(*fetching, return_exceptions=True)
-    return IconReport(
-        *({url: of[url] for url in wanted if url in of} for of in (stored, failed))
-    )
+    return IconReport(*({url: of[url] for url in wanted if url in of} for of in (stored, failed)))
 
 
 async def _store(blobs: Blobs, icon: Fetched, identifier: str, version: int) -> str:
