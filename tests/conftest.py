@@ -116,7 +116,10 @@ def pytest_configure(config: pytest.Config) -> None:
         keep_files_in_memory()
     give_stores_time()
     read_authorities_once()
-    if not is_thorough():
+
+
+def pytest_sessionstart() -> None:
+    if not is_thorough():  # the profile is known by now
         start_from_ready()
 
 
@@ -397,14 +400,20 @@ def real_urls() -> dict[str, str]:
 
 @asynccontextmanager
 async def instance_of(
-    urls: dict[str, str], data: Path, *, groups: bool = False, course: bool = False, copied: bool = True
+    urls: dict[str, str],
+    data: Path,
+    *,
+    groups: bool = False,
+    course: bool = False,
+    copied: bool = True,
+    like: Path | None = None,
 ) -> AsyncIterator[Instance]:
     """With its tables and topics; on the real servers the tables are emptied again and the topics dropped.
 
     Without ``groups`` the groups store is the embedded one: each data source takes a task of Druid's, and those are few.
     With ``course``, COURSE is published and has one batch that is always open. ``copied`` is for what does not depend on how an
     embedded instance begins: it gets a copy of the files of one, which takes a tenth of making them, and joins a cache server
-    that runs.
+    that runs. ``like``: the folder of a closed one, whose files are copied then (``filled_once``).
     """
     if not groups and urls["groups"] == DRUID:
         urls = urls | {"groups": embedded_urls()["groups"]}
@@ -418,7 +427,7 @@ async def instance_of(
             stack.push_async_callback(drop_data_sources, urls["prefix"])
         if urls["search"] == SEARCH:
             stack.push_async_callback(drop_search_index, urls["prefix"])
-        made = copied and await copy_files(urls, data, course=course)
+        made = copied and await copy_files(urls, data, course=course, like=like)
         instance.shared = await stack.enter_async_context(instance.opened())
         if not made:
             await instance.stores.rows.init(TABLES)
@@ -439,12 +448,15 @@ FILES = {"rows": "rows.db", "search": "search.db", "events": "events.db"}
 COPIED = (*FILES.values(), "search-learners.db")
 
 
-async def copy_files(urls: dict[str, str], data: Path, *, course: bool) -> bool:
+async def copy_files(urls: dict[str, str], data: Path, *, course: bool, like: Path | None = None) -> bool:
     """Prepares a folder in which there is no instance yet. True where its tables, and the course, are there by that."""
     embedded = embedded_urls()
     private_folder(data)
     if urls["cache"] == embedded["cache"] and not (data / NOTICE).exists():
         share_cache_server(data)
+    if like is not None:
+        shutil.copytree(like, data, ignore=shutil.ignore_patterns(NOTICE), dirs_exist_ok=True)
+        return True
     # The prefix is in the names of topics.
     if any(urls[kind] != embedded[kind] for kind in ("prefix", *FILES)):
         return False
@@ -458,6 +470,26 @@ async def copy_files(urls: dict[str, str], data: Path, *, course: bool) -> bool:
     for name in COPIED:
         shutil.copy(Path(_templates[course].name, name), data)
     return True
+
+
+Filling = Callable[[Instance], Awaitable[object]]
+
+
+@asynccontextmanager
+async def filled_once(fill: Filling, data: Path, *, course: bool = False) -> AsyncIterator[Instance]:
+    """An instance on the embedded engines after ``fill``, which runs once in a process of tests; its clock is where that left it."""
+    if fill not in _filled:
+        folder = TemporaryDirectory()
+        async with instance_of(embedded_urls(), Path(folder.name), course=course) as instance:
+            await fill(instance)
+            _filled[fill] = folder, instance.shared.now(), instance.has_course
+    kept, at, has_course = _filled[fill]
+    async with instance_of(embedded_urls(), data, course=has_course, like=Path(kept.name)) as instance:
+        instance.sets_clock(at)
+        yield instance
+
+
+_filled: dict[Filling, tuple[TemporaryDirectory[str], datetime, bool]] = {}
 
 
 async def drop_topics(prefix: str) -> None:

@@ -21,8 +21,6 @@ from rules.origins import Origin, OriginKind
 from tests.conftest import Instance, is_thorough
 from tests.graph.conftest import RECORD, ask, record
 
-pytestmark = pytest.mark.long
-
 AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 DOCUMENTS = 900 if is_thorough() else 200
 KINDS = {
