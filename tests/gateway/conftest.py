@@ -72,19 +72,19 @@ _made: dict[tuple[bool, Filling | None], TemporaryDirectory[str]] = {}
 
 
 async def copy_data(settings: Settings, *, course: bool = False, fill: Filling | None = None) -> None:
-    """Gives it the data of an instance of which nothing but `cohort init` is known, or with the course, or with that and what
-    ``fill`` adds. They are made once."""
+    """Gives it the data of an instance of which nothing but `cohort init` is known, or with the course and what ``fill``
+    adds. They are made once."""
     if (course, fill) not in _made:
         folder = TemporaryDirectory()
         instance = Instance({}, Path(folder.name, "data"))
         async with opened(load_settings(jwt_key=KEY, data=instance.data)) as stores:
             await initialise(stores)
+            instance.shared = Shared.of(stores)
             if course:
-                instance.shared = Shared.of(stores)
                 await instance.publish_course()
-                if fill is not None:
-                    await fill(instance)
-                await instance.shared.background.settled()
+            if fill is not None:
+                await fill(instance)
+            await instance.shared.background.settled()
         _made[course, fill] = folder
     source = Path(_made[course, fill].name, "data")
     await asyncio.to_thread(shutil.copytree, source, settings.data, ignore=shutil.ignore_patterns(NOTICE))
