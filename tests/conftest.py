@@ -5,6 +5,7 @@ import atexit
 import gc
 import os
 import shutil
+import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
+import certifi
 import httpx
 import orjson
 import pytest
@@ -63,6 +65,7 @@ from stores.topics import (
     WORKER_GROUP,
 )
 from tests.cache_server import end_cache_server, share_cache_server
+from tests.ready_process import end_ready_process, start_from_ready
 
 if TYPE_CHECKING:
     from cassandra.cluster import Cluster
@@ -79,7 +82,7 @@ BLOBS = os.environ.get(
 
 T = TypeVar("T")
 
-settings.register_profile("quick", max_examples=20, deadline=None)
+settings.register_profile("quick", max_examples=10, deadline=None)
 settings.register_profile("thorough", max_examples=200, deadline=None)
 settings.load_profile("thorough" if os.environ.get("CI") else "quick")
 # How many examples a property is tried with: thorough in CI or by --hypothesis-profile. No test is a timed one: on a busy
@@ -112,6 +115,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr not in ("cluster", "drill"):  # their servers write a lot
         keep_files_in_memory()
     give_stores_time()
+    read_authorities_once()
+
+
+def pytest_sessionstart() -> None:
+    if not is_thorough():  # the profile is known by now
+        start_from_ready()
 
 
 def keep_files_in_memory() -> None:
@@ -122,6 +131,21 @@ def keep_files_in_memory() -> None:
         programs_run = not there.f_flag & os.ST_NOEXEC
         if programs_run and there.f_bavail * there.f_frsize >= ROOM and os.access(IN_MEMORY, os.W_OK):
             os.environ["TMPDIR"] = tempfile.tempdir = str(IN_MEMORY)
+
+
+def read_authorities_once() -> None:
+    """The certificates of all authorities take longer to read than most tests, and each client and application reads them."""
+    made = ssl.create_default_context
+
+    @cache
+    def trusting(certificates: str | None) -> ssl.SSLContext:
+        return made(cafile=certificates)
+
+    def context(*given: Any, **more: Any) -> ssl.SSLContext:
+        public = not given and not more.keys() - {"cafile"} and more.get("cafile") in (None, certifi.where())
+        return trusting(more.get("cafile")) if public else made(*given, **more)
+
+    ssl.create_default_context = context
 
 
 def give_stores_time() -> None:
@@ -376,14 +400,20 @@ def real_urls() -> dict[str, str]:
 
 @asynccontextmanager
 async def instance_of(
-    urls: dict[str, str], data: Path, *, groups: bool = False, course: bool = False, copied: bool = True
+    urls: dict[str, str],
+    data: Path,
+    *,
+    groups: bool = False,
+    course: bool = False,
+    copied: bool = True,
+    like: Path | None = None,
 ) -> AsyncIterator[Instance]:
     """With its tables and topics; on the real servers the tables are emptied again and the topics dropped.
 
     Without ``groups`` the groups store is the embedded one: each data source takes a task of Druid's, and those are few.
     With ``course``, COURSE is published and has one batch that is always open. ``copied`` is for what does not depend on how an
     embedded instance begins: it gets a copy of the files of one, which takes a tenth of making them, and joins a cache server
-    that runs.
+    that runs. ``like``: the folder of a closed one, whose files are copied then (``filled_once``).
     """
     if not groups and urls["groups"] == DRUID:
         urls = urls | {"groups": embedded_urls()["groups"]}
@@ -397,7 +427,7 @@ async def instance_of(
             stack.push_async_callback(drop_data_sources, urls["prefix"])
         if urls["search"] == SEARCH:
             stack.push_async_callback(drop_search_index, urls["prefix"])
-        made = copied and await copy_files(urls, data, course=course)
+        made = copied and await copy_files(urls, data, course=course, like=like)
         instance.shared = await stack.enter_async_context(instance.opened())
         if not made:
             await instance.stores.rows.init(TABLES)
@@ -418,12 +448,15 @@ FILES = {"rows": "rows.db", "search": "search.db", "events": "events.db"}
 COPIED = (*FILES.values(), "search-learners.db")
 
 
-async def copy_files(urls: dict[str, str], data: Path, *, course: bool) -> bool:
+async def copy_files(urls: dict[str, str], data: Path, *, course: bool, like: Path | None = None) -> bool:
     """Prepares a folder in which there is no instance yet. True where its tables, and the course, are there by that."""
     embedded = embedded_urls()
     private_folder(data)
     if urls["cache"] == embedded["cache"] and not (data / NOTICE).exists():
         share_cache_server(data)
+    if like is not None:
+        shutil.copytree(like, data, ignore=shutil.ignore_patterns(NOTICE), dirs_exist_ok=True)
+        return True
     # The prefix is in the names of topics.
     if any(urls[kind] != embedded[kind] for kind in ("prefix", *FILES)):
         return False
@@ -437,6 +470,26 @@ async def copy_files(urls: dict[str, str], data: Path, *, course: bool) -> bool:
     for name in COPIED:
         shutil.copy(Path(_templates[course].name, name), data)
     return True
+
+
+Filling = Callable[[Instance], Awaitable[object]]
+
+
+@asynccontextmanager
+async def filled_once(fill: Filling, data: Path, *, course: bool = False) -> AsyncIterator[Instance]:
+    """An instance on the embedded engines after ``fill``, which runs once in a process of tests; its clock is where that left it."""
+    if fill not in _filled:
+        folder = TemporaryDirectory()
+        async with instance_of(embedded_urls(), Path(folder.name), course=course) as instance:
+            await fill(instance)
+            _filled[fill] = folder, instance.shared.now(), instance.has_course
+    kept, at, has_course = _filled[fill]
+    async with instance_of(embedded_urls(), data, course=has_course, like=Path(kept.name)) as instance:
+        instance.sets_clock(at)
+        yield instance
+
+
+_filled: dict[Filling, tuple[TemporaryDirectory[str], datetime, bool]] = {}
 
 
 async def drop_topics(prefix: str) -> None:
@@ -526,6 +579,7 @@ def operator(server: str) -> "CassandraDriver":
 
 def pytest_sessionfinish() -> None:
     end_cache_server()
+    end_ready_process()
     while _empty_keyspaces:
         url = _empty_keyspaces.pop()
         keyspace = urlsplit(url).path.strip("/")

@@ -36,7 +36,10 @@ async def fetch_icons(
     """
     stored: dict[str, str] = {}
     failed: dict[str, str] = {}
-    waiting = iter(dict.fromkeys(urls))
+    wanted = dict.fromkeys(urls)
+    if not wanted:  # to open what fetches costs more than to publish a small tree
+        return IconReport(stored, failed)
+    waiting = iter(wanted)
 
     async def fetch_next(web: WebFetch) -> None:
         for url in waiting:
@@ -53,9 +56,7 @@ async def fetch_icons(
             for task in fetching:
                 task.cancel()
             await asyncio.gather(*fetching, return_exceptions=True)
-    return IconReport(
-        *({url: of[url] for url in dict.fromkeys(urls) if url in of} for of in (stored, failed))
-    )
+    return IconReport(*({url: of[url] for url in wanted if url in of} for of in (stored, failed)))
 
 
 async def _store(blobs: Blobs, icon: Fetched, identifier: str, version: int) -> str:

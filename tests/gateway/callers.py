@@ -10,12 +10,13 @@ from pydantic import TypeAdapter
 from gateway.identity import make_token
 from gateway.rest.routes import ENDPOINTS
 from gateway.settings import Settings
+from gateway.wiring import OPERATOR
 from ingest.commands.contexts import NewContext, create_context
 from ingest.publishing.direct import publish_collection
 from loaders.session import Session
 from rules.identifiers import ContextType
 from rules.viewers import Role, Viewer
-from tests.conftest import COURSE
+from tests.conftest import COURSE, Instance
 
 RESULTS = {(endpoint.method, endpoint.api_id): TypeAdapter(endpoint.result) for endpoint in ENDPOINTS}
 
@@ -68,17 +69,18 @@ class Calls:
         answer = await self.answer(method, path, **more)
         return answer.status_code, answer.json()["params"]["err"]
 
-    async def prepare(self) -> "Calls":
-        """COURSE, a batch that is open, one that has ended, one that starts later."""
-        operator = self.client.app.state.cohort.operator()  # type: ignore[attr-defined]
-        await publish_collection(operator, COURSE)
-        now, day = self.shared.now(), timedelta(days=1)
-        for name, dates in (
-            ("batch", {}),
-            ("ended", {"end_date": now - day}),
-            ("later", {"start_date": now + day}),
-            ("full", {"enrolment_end_date": now - day}),
-        ):
-            new = NewContext(ContextType.BATCH, name, ("course",), name, **dates)
-            await create_context(operator, new)
-        return self
+
+async def prepare(instance: Instance) -> None:
+    """COURSE, a batch that is open, one that has ended, one that starts later."""
+    operator = Session(OPERATOR, instance.shared)
+    await publish_collection(operator, COURSE)
+    now, day = instance.shared.now(), timedelta(days=1)
+    batches: dict[str, dict[str, Any]] = {
+        "batch": {},
+        "ended": {"end_date": now - day},
+        "later": {"start_date": now + day},
+        "full": {"enrolment_end_date": now - day},
+    }
+    for name, dates in batches.items():
+        new = NewContext(ContextType.BATCH, name, ("course",), name, **dates)
+        await create_context(operator, new)

@@ -18,8 +18,9 @@ from gateway.app import create_app
 from gateway.settings import Settings, load_settings
 from gateway.wiring import initialise, opened
 from loaders.session import Shared
+from stores.cache_embedded import NOTICE
 from tests.cache_server import share_cache_server
-from tests.conftest import Instance
+from tests.conftest import Filling, Instance
 
 KEY = "k" * 32
 
@@ -67,22 +68,26 @@ def _settings() -> Settings:
     return load_settings(jwt_key=KEY)
 
 
-_made: dict[bool, TemporaryDirectory[str]] = {}
+_made: dict[tuple[bool, Filling | None], TemporaryDirectory[str]] = {}
 
 
-async def copy_data(settings: Settings, *, course: bool = False) -> None:
-    """Gives it the data of an instance of which nothing but `cohort init` is known, or with the course. They are made once."""
-    if course not in _made:
+async def copy_data(settings: Settings, *, course: bool = False, fill: Filling | None = None) -> None:
+    """Gives it the data of an instance of which nothing but `cohort init` is known, or with the course and what ``fill``
+    adds. They are made once."""
+    if (course, fill) not in _made:
         folder = TemporaryDirectory()
         instance = Instance({}, Path(folder.name, "data"))
         async with opened(load_settings(jwt_key=KEY, data=instance.data)) as stores:
             await initialise(stores)
+            instance.shared = Shared.of(stores)
             if course:
-                instance.shared = Shared.of(stores)
                 await instance.publish_course()
-                await instance.shared.background.settled()
-        _made[course] = folder
-    await asyncio.to_thread(shutil.copytree, Path(_made[course].name, "data"), settings.data)
+            if fill is not None:
+                await fill(instance)
+            await instance.shared.background.settled()
+        _made[course, fill] = folder
+    source = Path(_made[course, fill].name, "data")
+    await asyncio.to_thread(shutil.copytree, source, settings.data, ignore=shutil.ignore_patterns(NOTICE))
     share_cache_server(settings.data)
 
 
@@ -115,13 +120,28 @@ def serving() -> Serving:
     return serve
 
 
+ServedAfter = Callable[[Filling | None], AbstractAsyncContextManager[Any]]
+
+
 @pytest.fixture
-async def served(settings: Settings, serving: Serving, tmp_path: Path) -> AsyncIterator[Any]:
+def served_after(settings: Settings, serving: Serving, tmp_path: Path) -> ServedAfter:
+    """As ``served``, after what fills it, which is done once in a process of tests."""
+
+    @asynccontextmanager
+    async def serve(fill: Filling | None) -> AsyncIterator[Any]:
+        await copy_data(settings, course=True, fill=fill)
+        async with serving(settings) as client:
+            instance: Any = Instance({}, tmp_path)
+            instance.client = client
+            instance.shared = client.app.state.cohort.shared  # type: ignore[attr-defined]
+            instance.has_course = True
+            yield instance
+
+    return serve
+
+
+@pytest.fixture
+async def served(served_after: ServedAfter) -> AsyncIterator[Any]:
     """An instance with COURSE and one batch that is always open, and ``client``, which asks it over HTTP."""
-    await copy_data(settings, course=True)
-    async with serving(settings) as client:
-        instance: Any = Instance({}, tmp_path)
-        instance.client = client
-        instance.shared = client.app.state.cohort.shared  # type: ignore[attr-defined]
-        instance.has_course = True
+    async with served_after(None) as instance:
         yield instance

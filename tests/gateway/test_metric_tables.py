@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from gateway.wiring import Cohort
 from resolvers.metric_links import LONGEST_LIFE, LONGEST_LINK, MetricLinks
 from rules.errors import Forbidden, InvalidInput
 from rules.viewers import Role, Viewer
-from tests.conftest import COURSE, Instance, embedded_urls, instance_of, real_urls
+from tests.conftest import COURSE, Instance, embedded_urls, filled_once, instance_of, real_urls
 from tests.gateway.conftest import KEY
 from tests.graph.conftest import data
 from tests.graph.test_metrics import STATES
@@ -88,8 +89,9 @@ async def prepared(instance: Instance) -> Tables:
 
 
 @pytest.fixture
-async def tables(embedded: Instance) -> Tables:
-    return await prepared(embedded)
+async def tables(tmp_path: Path) -> AsyncIterator[Tables]:
+    async with filled_once(prepared, tmp_path / "data") as instance:
+        yield Tables(instance)
 
 
 async def of_graphql(instance: Instance) -> Any:

@@ -20,8 +20,8 @@ from rules.viewers import Role
 from stores.rows import Write
 from stores.tables import ATTEMPTS, VIEWS
 from stores.topics import ASSESSMENTS, TRIGGERS
-from tests.gateway.callers import Calls
-from tests.gateway.conftest import Serving
+from tests.gateway.callers import Calls, prepare
+from tests.gateway.conftest import Serving, copy_data
 from tests.graph.conftest import view_to_end
 from tests.ingest.test_assessments import event
 
@@ -31,8 +31,9 @@ SERVICE: dict[str, Any] = {"by": "app", "roles": (Role.SERVICE,)}
 
 @pytest.fixture
 async def calls(settings: Settings, serving: Serving) -> AsyncIterator[Calls]:
+    await copy_data(settings, fill=prepare)
     async with serving(settings) as client:
-        yield await Calls(client, settings).prepare()
+        yield Calls(client, settings)
 
 
 def item(content: str, batch: str | None = "batch", status: int = 2, **more: Any) -> dict[str, Any]:

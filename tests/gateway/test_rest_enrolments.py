@@ -21,8 +21,8 @@ from rules.viewers import Role
 from stores.rows import Exists, Write
 from stores.tables import ATTEMPTS, CONTENTS, CONTEXTS, ENROLMENTS
 from tests.conftest import COURSE
-from tests.gateway.callers import Calls
-from tests.gateway.conftest import Serving
+from tests.gateway.callers import Calls, prepare
+from tests.gateway.conftest import Serving, copy_data
 
 pytestmark = pytest.mark.long
 
@@ -33,8 +33,9 @@ PLACE: dict[str, Any] = {"courseId": "course", "batchId": "batch"}
 
 @pytest.fixture
 async def calls(settings: Settings, serving: Serving) -> AsyncIterator[Calls]:
+    await copy_data(settings, fill=prepare)
     async with serving(settings) as client:
-        yield await Calls(client, settings).prepare()
+        yield Calls(client, settings)
 
 
 async def listed(calls: Calls, query: str = "") -> tuple[list[tuple[str, str]], str | None]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -30,8 +30,8 @@ from rules.plans import write_token
 from rules.viewers import Role
 from rules.views import ViewChange
 from tests.attempts import store_attempt
-from tests.conftest import COURSE, NOW
-from tests.gateway.conftest import http_scope
+from tests.conftest import COURSE, NOW, Instance
+from tests.gateway.conftest import ServedAfter, http_scope
 
 Call = Callable[..., Any]
 NOW_MS = 1_772_366_400_000
@@ -41,10 +41,9 @@ PLATFORMS = ("/v1/group/activity/agg", "/data/v1/group/activity/agg")
 COURSE_OF_G = {"groupId": "g", "activityId": "course", "activityType": "Course"}
 
 
-@pytest.fixture
-async def cohort(served: Any) -> Any:
+async def fill(instance: Instance) -> None:
     """Mo leads Ada and Bob, who have opened the group. Ada has done a, b and c of the course, Bob is enrolled; there is a quiz as well."""
-    service: Session = served.session()
+    service: Session = instance.session()
     for user, name in (("ada", "Ada"), ("bob", "Bob")):
         await enrol(service, EnrolmentCall("course", "batch", user, NOW))
         await save_profile(service, ProfileCall(name, {"age_band": "0-35"}, user, NOW))
@@ -59,9 +58,14 @@ async def cohort(served: Any) -> Any:
         NewGroup("Class 7", members=members, activities=activities, group_id="g", user_id="mo"),
     )
     for user in ("ada", "bob"):
-        await visit_groups(served.session(user), ["g"])
-    await served.drain()
-    return served
+        await visit_groups(instance.session(user), ["g"])
+    await instance.drain()
+
+
+@pytest.fixture
+async def cohort(served_after: ServedAfter) -> AsyncIterator[Any]:
+    async with served_after(fill) as instance:
+        yield instance
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from stores.rows import Write
 from stores.tables import ATTEMPTS, LEARNER_SCOPES, VIEWS
 from stores.topics import ASSESSMENTS
 from tests.conftest import LEAF
-from tests.gateway.callers import Calls
-from tests.gateway.conftest import Serving
+from tests.gateway.callers import Calls, prepare
+from tests.gateway.conftest import Serving, copy_data
 from tests.ingest.test_assessments import event
 
 pytestmark = pytest.mark.long
@@ -31,8 +31,9 @@ SUBMIT, ATTEMPTS_OF = "/v1/assessment/submit", "/v1/assessment/read"
 
 @pytest.fixture
 async def calls(settings: Settings, serving: Serving) -> AsyncIterator[Calls]:
+    await copy_data(settings, fill=prepare)
     async with serving(settings) as client:
-        yield await Calls(client, settings).prepare()
+        yield Calls(client, settings)
 
 
 @pytest.mark.parametrize("prefix", ["/v1/view", "/view/v1"])

@@ -6,7 +6,7 @@ learner anyway reads a name. Members see each other's names; the group's admins 
 figures of each member as well.
 """
 
-from collections.abc import Callable, Set
+from collections.abc import AsyncIterator, Callable, Set
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ from rules.learner_groups import Activity, GroupRole
 from rules.viewers import Role, Viewer
 from rules.views import ViewChange
 from tests.attempts import store_attempt
-from tests.conftest import NOW
+from tests.conftest import NOW, Instance
+from tests.gateway.conftest import ServedAfter
 
 MEMBERS = {
     "of-mentor": "added by a mentor who leads the group",
@@ -94,19 +95,23 @@ GROUP_PAGE = """{ group(groupId: "g") { membersCount
 OF_COURSE = {"groupId": "g", "activityId": "course", "activityType": "Course"}
 
 
-@pytest.fixture
-async def class_(served: Any) -> Any:
+async def fill(instance: Instance) -> None:
     """Each of MEMBERS is enrolled and has done one leaf of the course."""
-    service: Session = served.session()
+    service: Session = instance.session()
     for user in MEMBERS:
         await enrol(service, EnrolmentCall("course", "batch", user, NOW))
         await save_profile(service, ProfileCall(f"Name of {user}", {"state": "Kerala"}, user, NOW))
         view = ViewCall("a", "course", "batch", user, NOW)
         await start_view(service, view)
         await end_view(service, view, ViewChange(NOW))
-    await group_of_all(served)
-    await served.drain()
-    return served
+    await group_of_all(instance)
+    await instance.drain()
+
+
+@pytest.fixture
+async def class_(served_after: ServedAfter) -> AsyncIterator[Any]:
+    async with served_after(fill) as instance:
+        yield instance
 
 
 async def group_of_all(instance: Any) -> None:

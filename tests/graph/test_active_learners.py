@@ -1,6 +1,8 @@
 """Active learners over time, as dashboards ask for them."""
 
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from ingest.calls.placing import ViewCall
 from ingest.commands.views import start_view
 from rules.viewers import Role
 from stores.groups import Answer
-from tests.conftest import NOW, Instance
+from tests.conftest import NOW, Instance, filled_once
 from tests.graph.conftest import ask, code, data
 
 DOCUMENT = """
@@ -20,13 +22,12 @@ query ($asked: ActiveLearnersInput!) {
 """
 
 
-@pytest.fixture
-async def active(embedded: Instance) -> Instance:
+async def fill(instance: Instance) -> None:
     """NOW is on Sunday 1 March 2026. Ada is active in two batches on the 1st, and on the 3rd; Ben on the 2nd and the 9th, there
     in another batch; Cyd alone in the course by itself on the 9th."""
-    await embedded.publish_course()
-    await embedded.batch("other")
-    await embedded.stores.groups.init([ACTIVITY_DAY])
+    await instance.publish_course()
+    await instance.batch("other")
+    await instance.stores.groups.init([ACTIVITY_DAY])
     for user, day, context in (
         ("ada", 1, "batch"),
         ("ada", 1, "other"),
@@ -35,11 +36,16 @@ async def active(embedded: Instance) -> Instance:
         ("ben", 9, "other"),
         ("cyd", 9, None),
     ):
-        embedded.sets_clock(NOW + timedelta(days=day - 1))
-        await start_view(embedded.session(user), ViewCall("a", "course", context))
-    await embedded.drain()
-    await embedded.arrived(ACTIVITY_DAY)
-    return embedded
+        instance.sets_clock(NOW + timedelta(days=day - 1))
+        await start_view(instance.session(user), ViewCall("a", "course", context))
+    await instance.drain()
+    await instance.arrived(ACTIVITY_DAY)
+
+
+@pytest.fixture
+async def active(tmp_path: Path) -> AsyncIterator[Instance]:
+    async with filled_once(fill, tmp_path) as instance:
+        yield instance
 
 
 async def asked(cohort: Instance, *roles: Role, **query: Any) -> Any:

@@ -18,12 +18,11 @@ from resolvers.nouns import Acknowledged, Status, View, ViewKey
 from rules.assessments import Submission
 from rules.errors import DeadlineExceeded, InvalidInput, RateLimited, StoreUnavailable
 from rules.origins import Origin, OriginKind
-from tests.conftest import Instance
+from tests.conftest import Instance, is_thorough
 from tests.graph.conftest import RECORD, ask, record
 
-pytestmark = pytest.mark.long
-
 AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+DOCUMENTS = 900 if is_thorough() else 200
 KINDS = {
     "StartViewInput": "startView",
     "UpdateViewInput": "updateView",
@@ -219,7 +218,7 @@ async def test_what_is_compiled_answers_as_the_libraries_do(
     published: Instance, commands: list[bool], monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     documents = Documents(Random(seed))
-    asked = [documents.one() for _ in range(900)]
+    asked = [documents.one() for _ in range(DOCUMENTS)]
     session = published.session("ann")
     mine = [await told(session, *one) for one in asked]
     assert sum(commands) > len(asked) / 4

@@ -1,8 +1,9 @@
 """A group's page: how its members stand in what they do together."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from rules.subjects import subject_of
 from rules.viewers import Role, Viewer
 from stores.rows import Write
 from stores.tables import ACTIVITY_AGGREGATES
-from tests.conftest import NOW, Instance
+from tests.conftest import NOW, Instance, filled_once
 from tests.graph.conftest import (
     BATCH,
     application,
@@ -79,8 +80,9 @@ async def class_of(instance: Instance) -> Instance:
 
 
 @pytest.fixture
-async def class_(published: Instance) -> Instance:
-    return await class_of(published)
+async def class_(tmp_path: Path) -> AsyncIterator[Instance]:
+    async with filled_once(class_of, tmp_path, course=True) as instance:
+        yield instance
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ PASS_MARKS: tuple[dict[str, int], ...] = ({"a": 60, "b": 0}, {"a": 60}, {"c": 33
 POINTS = 3
 """The maximum of every assessment: 1 of 3 is 33 %, 2 of 3 are 66 %."""
 SECONDS = 7
-MANY = examples(40)
+MANY = examples(80)
 
 PAGE = """
     query Page($group: String!, $course: [String!], $mode: AggregationMode) {

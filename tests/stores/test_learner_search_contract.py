@@ -202,7 +202,7 @@ async def test_both_engines_find_what_the_rule_says_in_its_order(search: Learner
 
     documents = [learner(f"a{number}", text().strip() or None) for number in range(80)]
     await fill(search, *documents)
-    matched, texts = 0, examples(60)
+    matched, texts = 0, examples(120)
     for _ in range(texts):
         wanted, order, backwards = LearnerText.of(text()), dice.choice([*LearnerOrder]), dice.random() < 0.5
         if not wanted.user_id:
