@@ -28,7 +28,7 @@ from gateway.http.costs import HEADER as COST
 from gateway.http.costs import bill_noted, bill_of_request, wants_full
 from gateway.http.disconnect import while_connected
 from gateway.http.errors import CHALLENGE, headers_of, status_of
-from gateway.http.limits import in_time
+from gateway.http.limits import InTime
 from gateway.http.media_types import JSON, is_json, preferred
 from gateway.http.nesting import TOO_DEEP, is_too_deep
 from gateway.http.on_behalf import FOR_HEADER
@@ -202,7 +202,7 @@ class GraphQLEndpoint(GraphQL[Session, None]):
     async def execute_operation(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         """The result. It is cancelled if the client disconnects, but commands that have begun are finished (graph/errors.py)."""
         data: AskedData = kwargs["request_data"]
-        async with in_time():
+        async with InTime():
             asked = asked_for(data, request.path_params.get(PATH_ID))
             note_document(asked.text)
             trust = "any" if self._routers.sent(request) else self._trust
