@@ -58,8 +58,8 @@ _COST = "cost"
 GRAPHQL_JSON = "application/graphql-response+json"
 _VARY = (b"vary", f"Accept, {FOR_HEADER}, {COST}".encode())
 _ALLOWED = {
-    method: frozenset(OperationType.from_http(method))  # type: ignore[arg-type]
-    for method in ("GET", "POST")
+    "GET": frozenset(OperationType.from_http("GET")),
+    "POST": frozenset(OperationType.from_http("POST")),
 }
 """The methods of HTTP that there are, each with the operations that it may execute."""
 

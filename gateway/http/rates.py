@@ -200,7 +200,7 @@ def points_sent(request: HTTPConnection) -> int:
     head = len(scope["query_string"]) + len(scope["path"])
     head += sum(len(name) + len(value) for name, value in scope["headers"])
     announced = int(heads_of(scope).get(b"content-length", 0))
-    came = scope.get("state", {}).get(CAME, 0)  # one in chunks announces nothing
+    came: int = scope.get("state", {}).get(CAME, 0)  # one in chunks announces nothing
     return max(1, (max(0, head - FREE_HEAD) + max(announced, came)) // BYTES_SENT_A_POINT)
 
 
