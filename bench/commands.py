@@ -112,8 +112,9 @@ def commands_of(client: Client, floor: Floor, viewer: ViewerFloor) -> list[Comma
 
         return Command(f"states, {count} new", bare, asked, count)
 
+    events = orjson.loads(submission("x"))["events"][:QUESTIONS]
+
     async def submit(user: str, leaf: int) -> None:
-        events = orjson.loads(submission("x"))["events"][:QUESTIONS]
         given = {"contentId": f"big-leaf-{leaf}", "collectionId": "big", "contextId": "batch"}
         await client.ask(f"caller-{user}", SUBMIT, None, input={**given, "attemptId": "1", "events": events})
 
@@ -128,7 +129,7 @@ def commands_of(client: Client, floor: Floor, viewer: ViewerFloor) -> list[Comma
     async def nothing(_user: str, _leaf: int) -> None:
         await asyncio.sleep(0)
 
-    attempt = submission("bare")
+    attempt = orjson.dumps({**orjson.loads(submission("bare")), "events": events})
 
     return [
         *(of_view(operation, bare) for operation, bare in bare_calls(floor).items()),
