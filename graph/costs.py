@@ -394,11 +394,9 @@ def _members_within(value: Any) -> int:
         else:
             count += len(one)
         # By class: an attempt has hundreds of members.
-        for inner in one:
-            if inner.__class__ in _HOLDERS:
-                within.append(inner)
+        within += [inner for inner in one if inner.__class__ in _HOLDERS]
     return count
 
 
-_HOLDERS = frozenset({dict, list, tuple})
+_HOLDERS: frozenset[type[Any]] = frozenset({dict, list, tuple})
 """What JSON may have members in."""

@@ -54,7 +54,7 @@ def _items(asked: object) -> Iterator[object]:
     ahead: list[Any] = [asked]
     while ahead:
         value = ahead.pop()
-        kind = _kind(value.__class__)
+        kind = _kind(type(value))
         if kind is list:
             yield from map(_compared, value)
             members: Iterable[object] = value
@@ -62,12 +62,12 @@ def _items(asked: object) -> Iterator[object]:
             members = [inner for field, inner in value.__dict__.items() if field != _SHOWN]
         else:
             members = () if kind is None else value.values()
-        ahead += [inner for inner in members if _kind(inner.__class__) is not None]
+        ahead += [inner for inner in members if _kind(type(inner)) is not None]
 
 
 def _compared(member: object) -> Hashable:
     # What no model describes may be lists within lists, each of which would be printed with all below it.
-    kind = _kind(member.__class__)
+    kind = _kind(type(member))
     if kind is not BaseModel:
         return repr(member) if kind is None else id(member)
     assert isinstance(member, BaseModel)  # noqa: S101 - its kind says so
