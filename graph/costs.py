@@ -389,11 +389,9 @@ def _members_within(value: Any) -> int:
     count, within = 0, [value]
     while within:
         one = within.pop()
-        if one.__class__ is dict:
-            one = one.values()
-        else:
-            count += len(one)
-        # By class: an attempt has hundreds of members.
+        is_dict = one.__class__ is dict  # by class: an attempt has hundreds of members
+        count += 0 if is_dict else len(one)
+        one = one.values() if is_dict else one
         within += [inner for inner in one if inner.__class__ in _HOLDERS]
     return count
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -38,15 +37,17 @@ _SHOWN = "fields"
 """A list of what is shown of each thing: no more is read for it."""
 
 
-@cache
-def _kind(of: type) -> type | None:
-    """What lists may be in, of a class: a model, a mapping, or a list; None for all else. A call has hundreds of values, of few
+class _Kinds(dict[type, type | None]):
+    """What lists may be in, by its class: a model, a mapping or a list; None for all else. A call has hundreds of values, of few
     classes."""
-    if issubclass(of, BaseModel):
-        return BaseModel
-    if issubclass(of, Mapping):
-        return Mapping
-    return list if issubclass(of, list | tuple) else None
+
+    def __missing__(self, of: type) -> type | None:
+        kinds = ((BaseModel, BaseModel), (Mapping, Mapping), (list, list), (tuple, list))
+        self[of] = next((kind for base, kind in kinds if issubclass(of, base)), None)
+        return self[of]
+
+
+_KINDS = _Kinds()
 
 
 def _items(asked: object) -> Iterator[object]:
@@ -54,7 +55,7 @@ def _items(asked: object) -> Iterator[object]:
     ahead: list[Any] = [asked]
     while ahead:
         value = ahead.pop()
-        kind = _kind(type(value))
+        kind = _KINDS[type(value)]
         if kind is list:
             yield from map(_compared, value)
             members: Iterable[object] = value
@@ -62,12 +63,12 @@ def _items(asked: object) -> Iterator[object]:
             members = [inner for field, inner in value.__dict__.items() if field != _SHOWN]
         else:
             members = () if kind is None else value.values()
-        ahead += [inner for inner in members if _kind(type(inner)) is not None]
+        ahead += [inner for inner in members if _KINDS[type(inner)] is not None]
 
 
 def _compared(member: object) -> Hashable:
     # What no model describes may be lists within lists, each of which would be printed with all below it.
-    kind = _kind(type(member))
+    kind = _KINDS[type(member)]
     if kind is not BaseModel:
         return repr(member) if kind is None else id(member)
     assert isinstance(member, BaseModel)  # noqa: S101 - its kind says so
