@@ -250,7 +250,8 @@ class CohortSchema(strawberry.Schema):
             allowed = asked.get("allowed_operation_types") or ANY_OPERATION
             if operation is None or known.errors or OperationType(operation.operation.value) not in allowed:
                 return None
-            if known.questions(operation):
+            questions = known.questions(operation)
+            if questions or questions.tell_schema:
                 return None
             self.documents.let_through.update(known.over)
             try:
