@@ -1,6 +1,7 @@
 """Commands beside the statements and the send that each needs: ``python -m bench commands [real|embedded] [--profile] [WHAT…]``.
 
 Start, update and end of a view and a submitted attempt, by GraphQL; the platform's state update of one content and of twenty, by REST.
+At the end, what is part of each: the mark in the cache, and what a request costs whatever it asks.
 WHAT: only those whose name has this word. Floor and Cohort go in turns, many short rounds each, since other work on the machine may slow
 one round; a round in which a store fails is told and does not count. ``--profile`` writes cProfile's figures of Cohort's rounds at many
 at once, by CPU.
@@ -24,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.attempts import submission
-from bench.bare_views import ENDING, bare_calls, start_row, view
+from bench.bare_views import AT, ENDING, bare_calls, start_row, view
 from bench.client import KEY, Client
 from bench.floor import EmbeddedFloor, EmbeddedViewerFloor, Floor, ViewerFloor, real_floor, viewer_floor
 from bench.population import course
@@ -32,8 +33,11 @@ from bench.timing import Call, timed
 from gateway.app import create_app
 from gateway.gc_tuning import collect_rarely
 from gateway.settings import Settings
+from loaders.touches import announce
 from loaders.views import row_key
+from rules.identifiers import ProgressKey
 from rules.views import View
+from stores.cache import Cache
 from tests.conftest import embedded_urls, instance_of, real_urls
 from tests.graph.conftest import document
 
@@ -80,7 +84,7 @@ class Command:
     has_floor: bool = True
 
 
-def commands_of(client: Client, floor: Floor, viewer: ViewerFloor) -> list[Command]:
+def commands_of(client: Client, floor: Floor, viewer: ViewerFloor, cache: Cache) -> list[Command]:
     """Each of the same views goes through start, update and end; attempts and states are of learners of their own."""
     record, change = document("record_view"), {"progress": 40, "timeSpent": 30}
 
@@ -112,8 +116,9 @@ def commands_of(client: Client, floor: Floor, viewer: ViewerFloor) -> list[Comma
 
         return Command(f"states, {count} new", bare, asked, count)
 
+    events = orjson.loads(submission("x"))["events"][:QUESTIONS]
+
     async def submit(user: str, leaf: int) -> None:
-        events = orjson.loads(submission("x"))["events"][:QUESTIONS]
         given = {"contentId": f"big-leaf-{leaf}", "collectionId": "big", "contextId": "batch"}
         await client.ask(f"caller-{user}", SUBMIT, None, input={**given, "attemptId": "1", "events": events})
 
@@ -125,16 +130,20 @@ def commands_of(client: Client, floor: Floor, viewer: ViewerFloor) -> list[Comma
         body = orjson.dumps({"query": record, "variables": variables, "operationName": "Start"})
         assert b"NOT_FOUND" in await client.post(f"caller-{user}", body)
 
+    async def mark(user: str, leaf: int) -> None:
+        await announce(cache, ProgressKey(f"caller-{user}", "big", "batch"), f"bench-{leaf}", AT)
+
     async def nothing(_user: str, _leaf: int) -> None:
         await asyncio.sleep(0)
 
-    attempt = submission("bare")
+    attempt = orjson.dumps({**orjson.loads(submission("bare")), "events": events})
 
     return [
         *(of_view(operation, bare) for operation, bare in bare_calls(floor).items()),
         of_states(1),
         of_states(20),
         Command("attempt", lambda user, _: floor.submit(user, attempt), submit),
+        Command("mark in the cache", nothing, mark, has_floor=False),
         Command("nothing asked", nothing, ask_nothing, has_floor=False),
         Command("view start refused", nothing, refused, has_floor=False),
     ]
@@ -200,7 +209,7 @@ async def main(engines: str = "real", *options: str) -> None:
             viewer = await stack.enter_async_context(
                 viewer_floor(urls["rows"], kafka, urls["prefix"], row, ENDING)
             )
-        measured = commands_of(Client(app, settings), floor, viewer)
+        measured = commands_of(Client(app, settings), floor, viewer, app.state.cohort.stores.cache)
         figures = await figures_of(
             [one for one in measured if not words or any(word in one.what for word in words)], profile
         )
@@ -225,4 +234,5 @@ def _tell(figures: list[Figure], title: str) -> None:
 
 
 def _least_and_median(taken: list[float]) -> str:
-    return f"{min(taken):.2f} / {statistics.median(taken):.2f}"
+    least, median = min(taken), statistics.median(taken)
+    return f"{least:.3f} / {median:.3f}" if median < 0.1 else f"{least:.2f} / {median:.2f}"

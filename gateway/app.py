@@ -4,13 +4,12 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +23,7 @@ from gateway.gc_tuning import collect_rarely
 from gateway.graphql_http import GraphQLEndpoint
 from gateway.http.admission import Admission, look_at_the_loop
 from gateway.http.answer_heads import AnswerHeads
+from gateway.http.compression import Compressed
 from gateway.http.costs import tell_cost
 from gateway.http.errors import GRAPHQL_PATH, HANDLERS
 from gateway.http.limits import Deadline, LargestBody
@@ -47,9 +47,6 @@ from loaders.session import Session
 from rules.errors import CohortError
 
 log = logging.getLogger(__name__)
-
-PACKED = ("application/vnd.apache.parquet", "application/octet-stream")
-"""Types of files that are compressed in themselves, beside those that Starlette knows."""
 
 
 def create_app(settings: Settings, *, owns_process: bool = False, has_parent: bool = False) -> Starlette:
@@ -120,7 +117,7 @@ def _middleware(settings: Settings, routes: Sequence[BaseRoute]) -> list[Middlew
         Middleware(RequestIds),
         Middleware(Watched, routes=routes, slow=settings.slow_request),
         *cross_origin(settings.allowed_origins, this_machine=settings.dev),
-        *compression(settings.compressed_from),
+        *([Middleware(Compressed, least=settings.compressed_from)] if settings.compressed_from else []),
         Middleware(LargestBody, most=settings.largest_body),
         Middleware(FewParameters),
         Middleware(Deadline, seconds=settings.request_timeout),
@@ -171,23 +168,16 @@ def app_of_process() -> Starlette:
     return app
 
 
-def compression(least: int) -> list[Middleware]:
-    """What compresses answers of ``least`` bytes or more, in a thread where they are large; nothing for 0."""
-    if least == 0:
-        return []
-    packed = (*DEFAULT_EXCLUDED_CONTENT_TYPES, *PACKED)
-    return [
-        Middleware(GZipMiddleware, minimum_size=least, compresslevel=5, exclude_content_types=packed),
-    ]
-
-
 class StartupFailureInALine:
     """Has the server print one line if a store is away or the settings are wrong. Starlette itself sends a traceback."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "lifespan":
+            return self._app(scope, receive, send)
+
         async def send_in_a_line(message: Message) -> None:
             error = sys.exception()
             if message["type"] == "lifespan.startup.failed":
@@ -197,7 +187,7 @@ class StartupFailureInALine:
                     message = {**message, "message": "was ended while it started"}
             await send(message)
 
-        await self._app(scope, receive, send_in_a_line if scope["type"] == "lifespan" else send)
+        return self._app(scope, receive, send_in_a_line)
 
 
 async def session_of(request: HTTPConnection) -> Session:

@@ -45,6 +45,8 @@ class Asked(NamedTuple):
 def asked_for(data: AskedData, of_path: str | None = None) -> Asked:
     """What the request asks for. InvalidInput where an id is none, or where ids and text are not all of one document."""
     extension = (data.extensions or {}).get(_PERSISTED)
+    if of_path is None and data.document_id is None and extension is None:
+        return Asked(DocumentText(data.query) if data.query else None, None)
     ids = {
         checked_document_id(given, field)
         for given, field in (

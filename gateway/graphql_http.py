@@ -1,4 +1,6 @@
-"""GraphQL over HTTP: Strawberry's view for Starlette, with typed errors for all that it refuses.
+"""GraphQL over HTTP, with typed errors for all that it refuses.
+
+Strawberry's view for Starlette knows uploads, streams, batches and web sockets, and asks about each of them in every request.
 
 The size of a body and the time of a request are limited for all routes together (gateway/http/limits.py).
 """
@@ -8,17 +10,17 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from cross_web import AsyncHTTPRequestAdapter, HTTPException
 from graphql import GraphQLError
-from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
-from strawberry.asgi import GraphQL
-from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
-from strawberry.schema.exceptions import InvalidOperationTypeError
+from strawberry.exceptions import MissingQueryError
+from strawberry.http import GraphQLHTTPResponse
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types import ExecutionResult
+from strawberry.types.graphql import OperationType
 
 from gateway.asked_documents import PATH_ID, AskedData, Trust, asked_for, text_of
 from gateway.graphql_answers import age_of, codes_in, is_stale, note_document, response_of
@@ -28,7 +30,8 @@ from gateway.http.costs import HEADER as COST
 from gateway.http.costs import bill_noted, bill_of_request, wants_full
 from gateway.http.disconnect import while_connected
 from gateway.http.errors import CHALLENGE, headers_of, status_of
-from gateway.http.limits import in_time
+from gateway.http.heads import heads_of, text_in
+from gateway.http.limits import InTime
 from gateway.http.media_types import JSON, is_json, preferred
 from gateway.http.nesting import TOO_DEEP, is_too_deep
 from gateway.http.on_behalf import FOR_HEADER
@@ -53,15 +56,43 @@ PARAMETERS: Mapping[str, type] = {
 """What a request may have, in its body or its query."""
 _COST = "cost"
 GRAPHQL_JSON = "application/graphql-response+json"
+_VARY = (b"vary", f"Accept, {FOR_HEADER}, {COST}".encode())
+_ALLOWED = {
+    "GET": frozenset(OperationType.from_http("GET")),
+    "POST": frozenset(OperationType.from_http("POST")),
+}
+"""The methods of HTTP that there are, each with the operations that it may execute."""
+
+
+class Head:
+    """What is told in the head of an answer, as far as it is known before the answer is."""
+
+    __slots__ = ("headers", "media_type", "status")
+
+    def __init__(self, request: Request) -> None:
+        accept = request.headers.getlist("accept") if b"accept" in heads_of(request.scope) else ()
+        self.media_type = preferred(",".join(accept), (JSON, GRAPHQL_JSON)) or JSON
+        self.status: int = HTTPStatus.OK
+        self.headers: dict[str, str] = {}
 
 
 class InParts(Response):
     """A response whose body is sent part by part: a tree of some megabytes is not copied."""
 
-    def __init__(self, encoded: Encoded, status: int, headers: Mapping[str, str], media_type: str) -> None:
+    def __init__(self, encoded: Encoded, head: Head) -> None:
+        # Starlette's own looks what there is to add; here that is known.
         self.parts, self.tag_of = encoded
-        super().__init__(self.parts[0] if len(self.parts) == 1 else b"", status, headers, media_type)
-        self.headers["content-length"] = str(sum(map(len, self.parts)))
+        self.status_code, self.background = head.status, None
+        self.body = self.parts[0] if len(self.parts) == 1 else b""
+        self.raw_headers = [
+            _VARY,
+            (b"content-length", b"%d" % sum(map(len, self.parts))),
+            (b"content-type", b"%s; charset=utf-8" % head.media_type.encode()),
+            *(
+                (name.lower().encode("latin-1"), value.encode("latin-1"))
+                for name, value in head.headers.items()
+            ),
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
@@ -71,7 +102,7 @@ class InParts(Response):
             await send({"type": "http.response.body", "body": part, "more_body": more})
 
 
-class GraphQLEndpoint(GraphQL[Session, None]):
+class GraphQLEndpoint:
     """An ASGI application for one path.
 
     ``session_of`` gives the Session of a request, or raises Unauthenticated for a token that does not hold. ``admission``
@@ -89,7 +120,6 @@ class GraphQLEndpoint(GraphQL[Session, None]):
         routers: Routers = Routers(),  # noqa: B008 - it never changes
         lifetimes: Lifetimes = Lifetimes(),  # noqa: B008 - it never changes
     ) -> None:
-        super().__init__(schema, graphql_ide=None, subscription_protocols=())
         self._session_of = session_of
         self._schema = schema
         self._trust = trust
@@ -102,155 +132,162 @@ class GraphQLEndpoint(GraphQL[Session, None]):
             await WebSocket(scope, receive, send).close()
             return
         request = Request(scope, receive)
+        head = Head(request)
         try:
             async with await slot_once_read(request, self._session_of, self._admission):
-                response: Response = await self.run(request)
+                response: Response = await self._answer(request, head)
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - nothing unexpected may reach a client
-            response = await self._refusal(request, error)
+            response = _refusal(request, error)
         if (
-            isinstance(response, InParts)
-            and request.method == "GET"
+            request.method == "GET"
+            and isinstance(response, InParts)
             and "cache-control" not in response.headers
         ):
             tag_of = _without_plans(response.tag_of)
             response = conditional(request, response, tag_of=tag_of, max_age=request.state.max_age)
         await response(scope, receive, send)
 
-    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Session:
-        assert isinstance(request, Request)  # noqa: S101 - __call__ turns web sockets away
+    async def _answer(self, request: Request, head: Head) -> InParts:
         session: Session = request.scope[SESSION]
         bill_of_request(request, session.bill)
-        return session
+        if request.method not in _ALLOWED:
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, "GraphQL only supports GET and POST requests.")
+        result = await self._executed(request, await _asked(request), session)
+        response = response_of(result)
+        if wants_full(request) and (bill := bill_noted(request)) is not None:
+            response["extensions"] = {**(response.get("extensions") or {}), _COST: bill}
+        return _told(response, head)
 
-    async def get_sub_response(self, request: Request | WebSocket) -> Response:
-        """The response to fill. Here it learns from the request which media type the client accepts."""
-        response = await super().get_sub_response(request)
-        accepted = ",".join(request.headers.getlist("accept"))
-        response.media_type = preferred(accepted, (JSON, GRAPHQL_JSON)) or JSON
-        response.headers["Vary"] = f"Accept, {FOR_HEADER}, {COST}"
-        return response
-
-    def create_response(
-        self, response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse], sub_response: Response
-    ) -> Response:
-        """The response. One with errors must not be kept by caches.
-
-        A request without a token is 401 as one with a broken token is, whatever it could be told without. A request that
-        could not be executed is an HTTP error if the client accepts the media type for that; older clients expect 200
-        (GraphQL over HTTP, section 6.4).
-        """
-        assert isinstance(response_data, dict)  # noqa: S101 - there is no batching
-        status = sub_response.status_code or HTTPStatus.OK
-        if "data" not in response_data and status == HTTPStatus.OK:
-            if _has_internal_error(response_data):
-                status = HTTPStatus.INTERNAL_SERVER_ERROR
-            elif sub_response.media_type == GRAPHQL_JSON:
-                status = HTTPStatus.BAD_REQUEST
-        headers = dict(sub_response.headers)
-        if "errors" in response_data:
-            headers["Cache-Control"] = "no-store"
-        codes = codes_in(response_data)
-        if "data" not in response_data and RateLimited.code in codes:
-            status = HTTPStatus.TOO_MANY_REQUESTS
-            headers.setdefault("retry-after", _retry_after(response_data))  # as Starlette writes names
-        for code in codes:
-            note_error(code)
-        if status == HTTPStatus.OK and Unauthenticated.code in codes:
-            status = HTTPStatus.UNAUTHORIZED
-            headers |= CHALLENGE
-        return InParts(_encoded(response_data), status, headers, f"{sub_response.media_type}; charset=utf-8")
-
-    def should_render_graphql_ide(self, request: object) -> bool:
-        """False: GraphiQL has a page of its own."""
-        return False
-
-    def decode_json(self, data: str | bytes) -> object:
-        return orjson.loads(data)
-
-    def parse_json(self, data: str | bytes) -> Any:
-        parsed = super().parse_json(data)
-        if not isinstance(parsed, dict | list | None):
-            raise HTTPException(HTTPStatus.BAD_REQUEST, "a JSON object is needed")
-        if is_too_deep(parsed, data):
-            raise HTTPException(HTTPStatus.BAD_REQUEST, TOO_DEEP)
-        return parsed or {}
-
-    async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData:
-        """One operation: no batches, uploads or streams."""
-        if request.method == "GET":
-            data: Any = self.parse_query_params(request.query_params)
-        elif is_json(request.content_type):
-            data = self.parse_json(await request.get_body())
-        else:
-            raise HTTPException(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type must be {JSON}, in UTF-8"
-            )
-        if isinstance(data, list):
-            raise HTTPException(HTTPStatus.BAD_REQUEST, "a request has one operation")
-        for name, kind in PARAMETERS.items():
-            if not isinstance(data.get(name), kind | None):
-                what = "a text" if kind is str else "an object"
-                raise HTTPException(HTTPStatus.BAD_REQUEST, f"{name} must be {what} or null")
-        request_data = AskedData(
-            data.get("query"), data.get("variables"), data.get("operationName"), data.get("extensions")
-        )
-        request_data.document_id = data.get("documentId")
-        return request_data
-
-    async def execute_operation(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+    async def _executed(self, request: Request, data: AskedData, session: Session) -> ExecutionResult:
         """The result. It is cancelled if the client disconnects, but commands that have begun are finished (graph/errors.py)."""
-        data: AskedData = kwargs["request_data"]
-        async with in_time():
+        async with InTime():
             asked = asked_for(data, request.path_params.get(PATH_ID))
             note_document(asked.text)
             trust = "any" if self._routers.sent(request) else self._trust
-            text = data.query = await text_of(asked, kwargs["context"], self._schema, trust=trust)
+            text = await text_of(asked, session, self._schema, trust=trust)
             if asked.text is None:
                 note_document(text)
-            executing = self.execute_single(request, *args, **kwargs)
+            executing = self._result(request, text, data, session)
             if text is not None and self._schema.is_command(text, data.operation_name):
                 result = await executing  # there is nothing to cancel
             else:
                 result = await while_connected(request.receive, executing)
-        request.state.max_age = 0
-        if request.method == "GET" and data.query and not result.errors:
-            known = self._schema.known(data.query)
-            request.state.max_age = seconds_left(known.seconds(data.operation_name, self._lifetimes), result)
+        if request.method == "GET":
+            request.state.max_age = self._max_age(text, data, result)
         return result
 
-    async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
-        """The result as JSON, without ``data`` if the request was never executed."""
-        response = response_of(result)
-        if wants_full(request) and (bill := bill_noted(request)) is not None:
-            response["extensions"] = {**(response.get("extensions") or {}), _COST: bill}
-        return response
+    def _max_age(self, text: str | None, data: AskedData, result: ExecutionResult) -> int:
+        if not text or result.errors:
+            return 0
+        return seconds_left(self._schema.known(text).seconds(data.operation_name, self._lifetimes), result)
 
-    async def _refusal(self, request: Request, error: Exception) -> Response:
-        """The error in the shape of a GraphQL response, with an HTTP status."""
-        refusal = await self.get_sub_response(request)
-        refused: Any
-        match error:
-            case HTTPException():
-                by_method = isinstance(error.__cause__, InvalidOperationTypeError)
-                refusal.status_code = HTTPStatus.METHOD_NOT_ALLOWED if by_method else error.status_code
-                if refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-                    refusal.headers["Allow"] = "POST" if by_method else "GET, POST"
-                refused = _bad_request(error.reason)
-            case StarletteHTTPException():
-                refusal.status_code = error.status_code
-                refusal.headers.update(error.headers or {})
-                refused = _bad_request(error.detail)
-            case CohortError():
-                error = refusal_counted(request, error)
-                refusal.status_code = status_of(error)
-                refusal.headers.update(headers_of(error))
-                refused = _presented(error)
-            case _:
-                refusal.status_code = HTTPStatus.INTERNAL_SERVER_ERROR
-                refused = _presented(error)
-        return self.create_response({"errors": [refused]}, refusal)
+    async def _result(
+        self, request: Request, text: str | None, data: AskedData, session: Session
+    ) -> ExecutionResult:
+        try:
+            return await self._schema.execute(
+                text,
+                variable_values=data.variables,
+                context_value=session,
+                operation_name=data.operation_name,
+                allowed_operation_types=_ALLOWED[request.method],
+                operation_extensions=data.extensions,
+            )
+        except CannotGetOperationTypeError as error:
+            raise HTTPException(HTTPStatus.BAD_REQUEST, error.as_http_error_reason()) from error
+        except InvalidOperationTypeError as error:
+            reason = error.as_http_error_reason("GET" if request.method == "GET" else "POST")
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, reason, {"Allow": "POST"}) from error
+        except MissingQueryError as error:
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "No GraphQL query found in the request") from error
+
+
+async def _asked(request: Request) -> AskedData:
+    """What the request asks for: one operation, no batches, uploads or streams."""
+    if request.method == "GET":
+        data: Any = dict(request.query_params)
+        for name in ("variables", "extensions"):
+            if data.get(name):
+                data[name] = _json(data[name])
+    elif is_json(text_in(request.scope, b"content-type")):
+        data = _json(await request.body())
+    else:
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type must be {JSON}, in UTF-8")
+    if isinstance(data, list):
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "a request has one operation")
+    for name, kind in PARAMETERS.items():
+        given = data.get(name)
+        if given is not None and not isinstance(given, kind):
+            what = "a text" if kind is str else "an object"
+            raise HTTPException(HTTPStatus.BAD_REQUEST, f"{name} must be {what} or null")
+    request_data = AskedData(
+        data.get("query"), data.get("variables"), data.get("operationName"), data.get("extensions")
+    )
+    request_data.document_id = data.get("documentId")
+    return request_data
+
+
+def _json(text: str | bytes) -> Any:
+    try:
+        parsed = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "Unable to parse request body as JSON") from error
+    if not isinstance(parsed, dict | list | None):
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "a JSON object is needed")
+    if is_too_deep(parsed, text):
+        raise HTTPException(HTTPStatus.BAD_REQUEST, TOO_DEEP)
+    return parsed or {}
+
+
+def _told(response: GraphQLHTTPResponse, head: Head) -> InParts:
+    """The answer as it is sent. One with errors must not be kept by caches.
+
+    A request without a token is 401 as one with a broken token is, whatever it could be told without. A request that
+    could not be executed is an HTTP error if the client accepts the media type for that; older clients expect 200
+    (GraphQL over HTTP, section 6.4).
+    """
+    was_executed = "data" in response
+    if not was_executed and head.status == HTTPStatus.OK:
+        if _has_internal_error(response):
+            head.status = HTTPStatus.INTERNAL_SERVER_ERROR
+        elif head.media_type == GRAPHQL_JSON:
+            head.status = HTTPStatus.BAD_REQUEST
+    if "errors" in response:
+        head.headers["Cache-Control"] = "no-store"
+    codes = codes_in(response)
+    if not was_executed and RateLimited.code in codes:
+        head.status = HTTPStatus.TOO_MANY_REQUESTS
+        head.headers.setdefault("Retry-After", _retry_after(response))
+    for code in codes:
+        note_error(code)
+    if head.status == HTTPStatus.OK and Unauthenticated.code in codes:
+        head.status = HTTPStatus.UNAUTHORIZED
+        head.headers |= CHALLENGE
+    return InParts(_encoded(response), head)
+
+
+def _refusal(request: Request, error: Exception) -> InParts:
+    """The error in the shape of a GraphQL response, with an HTTP status."""
+    head = Head(request)
+    refused: Any
+    match error:
+        case HTTPException():
+            head.status = error.status_code
+            if head.status == HTTPStatus.METHOD_NOT_ALLOWED:
+                head.headers["Allow"] = "GET, POST"
+            head.headers |= error.headers or {}
+            refused = _bad_request(error.detail)
+        case CohortError():
+            error = refusal_counted(request, error)
+            head.status = status_of(error)
+            head.headers |= headers_of(error)
+            refused = _presented(error)
+        case _:
+            head.status = HTTPStatus.INTERNAL_SERVER_ERROR
+            refused = _presented(error)
+    return _told({"errors": [refused]}, head)
 
 
 def _encoded(response: GraphQLHTTPResponse) -> Encoded:

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 from starlette.requests import HTTPConnection
 
+from gateway.http.heads import text_in
 from gateway.settings import Settings
 from rules.errors import Unauthenticated
 
 HEADER = "X-Router-Key"
+_NAME = HEADER.lower().encode()
 
 
 class Routers(NamedTuple):
@@ -26,8 +28,10 @@ class Routers(NamedTuple):
     def sent(self, request: HTTPConnection) -> bool:
         """Whether a router sent the request. Unauthenticated for a key that is none of these; where there are none, the header
         is passed over."""
-        given = request.headers.get(HEADER)
-        if given is None or not self.keys:
+        if not self.keys:
+            return False
+        given = text_in(request.scope, _NAME)
+        if given is None:
             return False
         # All are compared, as bytes: how long it takes says nothing of them.
         if not sum(compare_digest(key, given.encode()) for key in self.keys):

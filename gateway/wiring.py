@@ -107,13 +107,19 @@ class Cohort:
     ) -> Session:
         """The session of a request by the token in ``authorization`` and that of a managed user. What is noted of the request
         gets the caller's name, and it begins to cost points. RateLimited if the caller has none left."""
-        if (notes := noted()) is not None and request.client is not None:
-            notes.caller = self.callers.name(None, request.client.host)
-        viewer = await self.tokens.viewer(authorization, managed)
-        if notes is not None and viewer.user_id is not None:
-            notes.caller = self.callers.name(viewer.user_id, None)
+        viewer = Viewer()
+        try:
+            viewer = await self.tokens.viewer(authorization, managed)
+        finally:
+            self._note_caller(viewer, request)
         charge_begun(request, viewer)
         return Session(viewer, self.shared)
+
+    def _note_caller(self, viewer: Viewer, request: HTTPConnection) -> None:
+        """Notes a user, or the address of who is none or has not said so in a way that holds."""
+        notes, client = noted(), request.client
+        if notes is not None and (client is not None or viewer.user_id is not None):
+            notes.caller = self.callers.name(viewer.user_id, None if client is None else client.host)
 
     def operator(self) -> Session:
         """The session of a command that is run at a shell of the server."""

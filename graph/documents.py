@@ -112,7 +112,7 @@ class Known:
             if operation is None:
                 return None
             found = None
-            if not self.errors and not self.questions(operation):
+            if not self.errors and not self.asks_for_the_schema(operation):
                 made = executor(self.document)
                 made.readers = self.readers
                 found = compiled(self._schema, self.document, operation, made)
@@ -134,6 +134,11 @@ class Known:
         if name not in self._reasons:
             self._reasons[name] = reasons_of(self._schema, self.document, operation)
         return self._reasons[name]
+
+    def asks_for_the_schema(self, operation: OperationDefinitionNode) -> bool:
+        """Whether a part of the answer is the schema itself, which not every caller is told."""
+        questions = self.questions(operation)
+        return bool(questions) or questions.tell_schema
 
     def questions(self, operation: OperationDefinitionNode) -> Questions:
         """What the operation asks about the schema itself."""

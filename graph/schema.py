@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from inspect import isawaitable
 from pathlib import Path
 from typing import Annotated, Any
 
 import strawberry
-from graphql import DocumentNode, GraphQLError
+from graphql import DocumentNode, GraphQLError, execute
 from graphql import OperationType as CoreOperationType
+from strawberry.execution import optimized_is_awaitable
 from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
@@ -165,6 +167,10 @@ _WAYS = {
 }
 
 
+ANY_OPERATION = frozenset(OperationType)
+"""Where a caller names none."""
+
+
 class CohortSchema(strawberry.Schema):
     """No error leaves it but as a client may see it. ``documents``: those that it knows. ``executor``: what executes others than
     compiled ones."""
@@ -176,9 +182,13 @@ class CohortSchema(strawberry.Schema):
         session: nouns.Session = kwargs["context_value"]
         bill = session.bill
         with nouns.billed_to(bill):
-            result = begun = await self._compiled(session, *args, **kwargs)
+            result = await self._compiled(session, *args, **kwargs)
+            if result is None:
+                result = await self._plain(session, *args, **kwargs)
+            begun: Mapping[Place, Any] | None = None
             if not isinstance(result, ExecutionResult):
-                with answered(result):
+                begun = result
+                with answered(begun):
                     result = await super().execute(*args, **kwargs)
         if bill.over is not None and bill.budget.enforced:
             for error in result.errors or ():
@@ -191,7 +201,7 @@ class CohortSchema(strawberry.Schema):
             raised, result.errors = result.errors, [presented(error, told) for error in result.errors]
             for error in raised:
                 forget_traces(error)
-        if begun is not None and not isinstance(begun, ExecutionResult):
+        if begun is not None:
             forget_refusals(begun)
         return result
 
@@ -227,6 +237,54 @@ class CohortSchema(strawberry.Schema):
             result = await compiled.execute(session, given)
         _WAYS[kind, _COMPILED if isinstance(result, ExecutionResult) else _REFUSED].inc()
         return result
+
+    async def _plain(
+        self,
+        session: nouns.Session,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        **asked: Any,
+    ) -> ExecutionResult | None:
+        """The result of an operation that needs none of the extensions: of a valid document, and without a question about the
+        schema. None for others. Strawberry's way around the executor takes longer than the executor, for what is small."""
+        if not query:
+            return None
+        try:
+            known = self.known(query)
+            operation = known.operation(asked.get("operation_name"))
+            allowed = asked.get("allowed_operation_types") or ANY_OPERATION
+            if operation is None or known.errors or OperationType(operation.operation.value) not in allowed:
+                return None
+            if known.asks_for_the_schema(operation):
+                return None
+            self.documents.let_through.update(known.over)
+            try:
+                session.bill.expect(
+                    known.cost(operation).of(variable_values or {}),
+                    stops=operation.operation.value == OperationType.QUERY.value,
+                )
+            except nouns.CohortError as error:
+                return PreExecutionError(
+                    None, [GraphQLError(error.message, operation, original_error=error)], {}
+                )
+            with execution_of(operation):
+                executing = execute(
+                    core_schema(self),
+                    known.document,
+                    context_value=session,
+                    variable_values=variable_values,
+                    operation_name=asked.get("operation_name"),
+                    executor_class=self.executor,
+                    is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]  # it says so of a plain bool
+                    operation_extensions=asked.get("operation_extensions"),
+                )
+                result = await executing if isawaitable(executing) else executing
+        except Exception as error:  # noqa: BLE001 - told as the libraries tell it
+            told = (
+                error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
+            )
+            return PreExecutionError(None, [told], {})
+        return ExecutionResult(result.data, result.errors, result.extensions or {})
 
     def is_command(self, text: str, operation_name: str | None) -> bool:
         """Whether it is known that the operation runs one command alone, which is finished even if its caller leaves."""

@@ -43,19 +43,38 @@ def stated(
         return None
     accessed = counted_on(state.last_accessed_on, at, since)
     at = at if since is None else max(at, since)
-    before = view or View(
-        key, Status.IN_PROGRESS, started_on=accessed, last_accessed_on=accessed, last_updated_on=at
-    )
+    if view is None:
+        return _begun(key, state, accessed, at, since)
     change = ViewChange(accessed, state.progress, state.progress_details)
     if state.status is Status.COMPLETED:
-        after = ended(before, change)
+        after = ended(view, change)
         if after is not None:
             completed = counted_on(state.last_completed_on or accessed, at, since)
             after = replace(
                 after, completed_on=completed, last_accessed_on=later(after.last_accessed_on, completed)
             )
     else:
-        after = updated(before, change)
+        after = updated(view, change)
     if after is None or after == view:
         return None
     return replace(after, last_updated_on=later(after.last_updated_on, at))
+
+
+def _begun(
+    key: ViewKey, state: ContentState, accessed: datetime, at: datetime, since: datetime | None
+) -> View:
+    """Returns the view that begins with the state. It is as one that began with its time and then got the state, made at once:
+    a device tells of hundreds that nobody has seen before."""
+    completed = None
+    if state.status is Status.COMPLETED:
+        completed = counted_on(state.last_completed_on or accessed, at, since)
+    return View(
+        key,
+        state.status,
+        progress=max(0, state.progress or 0) if completed is None else 100,
+        started_on=accessed,
+        last_accessed_on=accessed if completed is None else max(accessed, completed),
+        last_updated_on=at,
+        completed_on=completed,
+        progress_details=state.progress_details,
+    )

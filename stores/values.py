@@ -174,8 +174,10 @@ def _check_update(
             f"a conditional update of {table.name} needs a value and a condition", field=table.name
         )
     checked = _check_conditions(table, conditions)
-    touched = {*values, *(getattr(condition, "column", table.name) for condition in checked)}
-    if touched <= set(table.statics):
+    statics = table.statics
+    if all(column in statics for column in values) and all(
+        getattr(condition, "column", table.name) in statics for condition in checked
+    ):
         raise InvalidInput(
             f"a conditional update of {table.name} is about a row, not statics alone", field=table.name
         )
@@ -249,6 +251,8 @@ def _check_conditions(table: Table, conditions: Sequence[Condition]) -> list[Con
     checked: list[Condition] = []
     for condition in conditions:
         match condition:
+            case Equal(column, None) if column in table.values:
+                checked.append(condition)
             case Equal(column, value):
                 checked.append(Equal(column, check_values(table, {column: value})[column]))
             case In(column, values):

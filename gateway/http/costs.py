@@ -6,10 +6,12 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 
+from gateway.http.heads import text_in
 from resolvers.nouns import Bill
 from telemetry.requests import note_cost
 
 HEADER = "X-Cost"
+_NAME = HEADER.lower().encode()
 FULL = "full"
 """What a client sends in the header to be told more, in ``extensions.cost``."""
 _BILL = "bill"
@@ -50,4 +52,4 @@ def bill_in(state: Mapping[str, Any]) -> Bill | None:
 
 def wants_full(request: HTTPConnection) -> bool:
     """Whether the client asks for all of the cost."""
-    return request.headers.get(HEADER, "").strip().lower() == FULL
+    return (text_in(request.scope, _NAME) or "").strip().lower() == FULL

@@ -1,7 +1,7 @@
 """Layers: what stands around every route."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,8 +12,9 @@ class Layer(ABC):
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await (self.answer if scope["type"] == "http" else self.app)(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # No coroutine of its own: there are many layers, and each request goes through all of them.
+        return (self.answer if scope["type"] == "http" else self.app)(scope, receive, send)
 
     @abstractmethod
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -23,9 +24,9 @@ class Layer(ABC):
 def at_start(send: Send, tell: Callable[[Message], None]) -> Send:
     """Sends, and has ``tell`` look at an answer's head before it goes out: it may add headers."""
 
-    async def send_told(message: Message) -> None:
+    def send_told(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             tell(message)
-        await send(message)
+        return send(message)
 
     return send_told

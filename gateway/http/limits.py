@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
+from types import TracebackType
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.costs import CAME
 from gateway.http.errors import early_refusal
+from gateway.http.heads import heads_of
 from gateway.http.layers import Layer
 from rules.errors import DeadlineExceeded, Overloaded
 from stores.deadline import deadline, until
@@ -43,7 +44,7 @@ class LargestBody(Layer):
         return HTTPException(TOO_LARGE, f"a request may have {self._most} bytes", {"Connection": "close"})
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        announced = heads_of(scope).get(b"content-length", b"0")
         if not announced.isdigit() or int(announced) > self._most:
             await early_refusal(scope, self._too_large())(scope, receive, send)
             return
@@ -70,18 +71,27 @@ class LargestBody(Layer):
             self._held -= held
 
 
-@asynccontextmanager
-async def in_time() -> AsyncIterator[None]:
+class InTime:
     """Cancels its body GRACE seconds after the deadline, and raises DeadlineExceeded then."""
-    ends = until()
-    left = None if ends is None else max(0.0, ends - time.monotonic()) + GRACE
-    try:
-        async with asyncio.timeout(left) as timeout:
-            yield
-    except TimeoutError:
-        if timeout.expired():
+
+    __slots__ = ("_timeout",)
+
+    def __init__(self) -> None:
+        ends = until()
+        self._timeout = asyncio.timeout(None if ends is None else max(0.0, ends - time.monotonic()) + GRACE)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
             raise DeadlineExceeded(OUT_OF_TIME) from None
-        raise
+        if isinstance(error, TimeoutError) and self._timeout.expired():
+            raise DeadlineExceeded(OUT_OF_TIME) from None
 
 
 class Deadline(Layer):
@@ -101,9 +111,10 @@ class Deadline(Layer):
             try:
                 async with asyncio.timeout(self._seconds + 2 * GRACE) as timeout:
 
-                    async def begun(message: Message) -> None:
-                        timeout.reschedule(None)
-                        await send(message)
+                    def begun(message: Message) -> Awaitable[None]:
+                        if message["type"] == "http.response.start":
+                            timeout.reschedule(None)
+                        return send(message)
 
                     await self.app(scope, receive, begun)
                 return

@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection
 
 from gateway.http.admission import address_of, caller_of
 from gateway.http.costs import CAME, CHARGE, bill_in
+from gateway.http.heads import heads_of
 from rules.errors import CohortError, Overloaded, RateLimited, StoreUnavailable
 from rules.rates import TOLERANCE, WINDOW, Bucket, Rate, whole_seconds
 from rules.viewers import Role, Viewer
@@ -198,8 +199,8 @@ def points_sent(request: HTTPConnection) -> int:
     scope = request.scope
     head = len(scope["query_string"]) + len(scope["path"])
     head += sum(len(name) + len(value) for name, value in scope["headers"])
-    announced = int(request.headers.get("content-length", 0))
-    came = getattr(request.state, CAME, 0)  # one in chunks announces nothing
+    announced = int(heads_of(scope).get(b"content-length", 0))
+    came: int = scope.get("state", {}).get(CAME, 0)  # one in chunks announces nothing
     return max(1, (max(0, head - FREE_HEAD) + max(announced, came)) // BYTES_SENT_A_POINT)
 
 
@@ -256,14 +257,15 @@ def tell_rate(state: Mapping[str, Any], headers: MutableHeaders) -> None:
     if bill is not None:
         charge.close(bill.actual.points)
     for name, told in charge.headers():
-        headers[name] = told
+        headers.append(name, told)
 
 
 def charge_begun(request: HTTPConnection, viewer: Viewer) -> None:
     """Begins the charge of this request; once, however often it is asked who sent it. RateLimited as in ``Rates.begin``."""
     rates = _rates(request)
-    if rates is not None and not hasattr(request.state, CHARGE):
-        setattr(request.state, CHARGE, rates.begin(viewer, request))
+    state = request.scope.setdefault("state", {})
+    if rates is not None and CHARGE not in state:
+        state[CHARGE] = rates.begin(viewer, request)
 
 
 def refusal_counted(request: HTTPConnection, error: CohortError) -> CohortError:

@@ -4,12 +4,13 @@ import re
 from contextvars import ContextVar
 from uuid import uuid4
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Message, Receive, Scope, Send
 
+from gateway.http.heads import text_in
 from gateway.http.layers import Layer, at_start
 
 HEADER = "X-Request-Id"
+_NAME = HEADER.lower().encode()
 _SOUND = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -19,11 +20,12 @@ class RequestIds(Layer):
     answer."""
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = Headers(scope=scope).get(HEADER, "")
+        given = text_in(scope, _NAME) or ""
         given_or_made = given if _SOUND.fullmatch(given) else uuid4().hex
 
         def tell(message: Message) -> None:
-            MutableHeaders(scope=message)[HEADER] = given_or_made
+            # A new list: an answer that is always the same keeps its own.
+            message["headers"] = [*message.get("headers", ()), (_NAME, given_or_made.encode())]
 
         token = _request_id.set(given_or_made)
         try:

@@ -25,7 +25,7 @@ from strawberry.http import GraphQLHTTPResponse
 from gateway.graphql_answers import codes_in, note_document, response_of
 from gateway.http.admission import SESSION
 from gateway.http.costs import bill_of_request
-from gateway.http.limits import in_time
+from gateway.http.limits import InTime
 from gateway.mcp.catalogue import Catalogue
 from gateway.mcp.results import ARGUMENT, refusal_of, result_of
 from graph.given_arguments import variable_at_fault
@@ -106,7 +106,7 @@ class Calls:
         bill_of_request(_request_of(context), session.bill)
         began = session.now()
         try:
-            async with in_time():
+            async with InTime():
                 tools = await self._catalogue.tools(session.shared.client_documents)
                 tool = tools.get(params.name)
                 if tool is None:

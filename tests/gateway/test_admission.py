@@ -401,7 +401,7 @@ async def test_large_bodies_that_are_here_at_once_are_bounded_together() -> None
 
         async def send(_message: Message) -> None: ...
 
-        task = asyncio.create_task(limited(http_scope("POST", "/"), receive, send))
+        task = asyncio.create_task(limited.answer(http_scope("POST", "/"), receive, send))
         await settle()
         return task
 

@@ -9,7 +9,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
+from gateway.http.compression import Compressed
 from gateway.identity import make_token
 from gateway.logs import log_to_stderr
 from gateway.settings import Settings, SettingsError, load_settings
@@ -138,6 +140,36 @@ async def test_a_large_answer_is_compressed_for_who_accepts_it(serving: Serving,
         assert len(sent) < len(plain.content) / 4
         small = await client.post("/graphql", json={"query": "{ __typename }"})
         assert "content-encoding" not in small.headers
+
+
+async def test_an_answer_is_compressed_by_the_length_that_it_announces() -> None:
+    """One that announces nothing comes in parts, and may be of any length."""
+
+    async def sent(*headers: tuple[bytes, bytes], body: bytes) -> dict[bytes, bytes]:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": [*headers]})
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        async def nothing() -> Message:
+            raise AssertionError
+
+        messages: list[Message] = []
+
+        async def kept(message: Message) -> None:
+            messages.append(message)
+
+        scope = {"type": "http", "headers": [(b"accept-encoding", b"br, gzip")]}
+        await Compressed(app, least=100)(scope, nothing, kept)
+        found = dict(messages[0]["headers"])
+        whole = b"".join(message.get("body", b"") for message in messages)
+        assert (gzip.decompress(whole) if b"content-encoding" in found else whole) == body
+        return found
+
+    assert b"content-encoding" not in await sent((b"content-length", b"99"), body=b"a" * 99)
+    assert (await sent((b"content-length", b"100"), body=b"a" * 100))[b"content-encoding"] == b"gzip"
+    assert (await sent(body=b"a" * 10))[b"content-encoding"] == b"gzip"
+    assert b"content-encoding" not in await sent((b"content-type", b"image/png"), body=b"a" * 1000)
 
 
 async def test_a_proxy_in_front_may_compress_instead(serving: Serving) -> None:

@@ -56,11 +56,13 @@ class FieldNames:
         """
         found: dict[str, Any] = {}
         for name, value in values.items():
-            known = self.by_lowercase.get(name.lower(), name)
+            known = self.by_lowercase.get(name.lower())
+            if known is None:
+                known = name
+                if strict:
+                    self._check_not_meant(name)
             if known in found and found[known] != value:
                 raise _not_known(name, f"is {known}, which is given with another value")
-            if strict and name.lower() not in self.by_lowercase:
-                self._check_not_meant(name)
             if known not in self.times or not _is_blank(value):
                 found[known] = value
         return found

@@ -1,7 +1,8 @@
 """What REST calls cost: by kind, or as their endpoint declares it, with the lists in their request."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -34,33 +35,43 @@ FIGURES = Price(5, 60_000, 100_000)
 
 _SHOWN = "fields"
 """A list of what is shown of each thing: no more is read for it."""
-_HOLDERS = (BaseModel, Mapping, list, tuple)
-"""What lists may be in."""
 
 
-def _items(value: object) -> Iterator[object]:
+class _Kinds(dict[type, type | None]):
+    """What lists may be in, by its class: a model, a mapping or a list; None for all else. A call has hundreds of values, of few
+    classes."""
+
+    def __missing__(self, of: type) -> type | None:
+        kinds = ((BaseModel, BaseModel), (Mapping, Mapping), (list, list), (tuple, list))
+        self[of] = next((kind for base, kind in kinds if issubclass(of, base)), None)
+        return self[of]
+
+
+_KINDS = _Kinds()
+
+
+def _items(asked: object) -> Iterator[object]:
     """Gives the members of all lists, as they can be compared; what no model describes is one of its own."""
-    if isinstance(value, BaseModel):
-        for field, inner in value.__dict__.items():
-            if field != _SHOWN and isinstance(inner, _HOLDERS):
-                yield from _items(inner)
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            if isinstance(inner, _HOLDERS):
-                yield from _items(inner)
-    elif isinstance(value, list | tuple):
-        for member in value:
-            yield _compared(member)
-            if isinstance(member, _HOLDERS):
-                yield from _items(member)
+    ahead: list[Any] = [asked]
+    while ahead:
+        value = ahead.pop()
+        kind = _KINDS[type(value)]
+        if kind is list:
+            yield from map(_compared, value)
+            members: Iterable[object] = value
+        elif kind is BaseModel:
+            members = [inner for field, inner in value.__dict__.items() if field != _SHOWN]
+        else:
+            members = () if kind is None else value.values()
+        ahead += [inner for inner in members if _KINDS[type(inner)] is not None]
 
 
 def _compared(member: object) -> Hashable:
     # What no model describes may be lists within lists, each of which would be printed with all below it.
-    if isinstance(member, Mapping | list | tuple):
-        return id(member)
-    if not isinstance(member, BaseModel):
-        return repr(member)
+    kind = _KINDS[type(member)]
+    if kind is not BaseModel:
+        return repr(member) if kind is None else id(member)
+    assert isinstance(member, BaseModel)  # noqa: S101 - its kind says so
     values = member.__dict__.values()
     told = (type(member), *map(type, values), *values)  # 1, 1.0 and true are equal
     try:

@@ -75,6 +75,8 @@ class RequestModel(BaseModel):
         given = {name: value for name, value in values.items() if value is not None}
         strict = info.context is not None and info.context["strict"]
         understood = cls.field_names.understood(given, strict=strict)
+        if not cls.mandatory:
+            return understood
         return {
             name: value for name, value in understood.items() if name not in cls.mandatory or _is_told(value)
         }

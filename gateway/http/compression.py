@@ -1,0 +1,49 @@
+"""Answers that are compressed on their way: large ones, for clients that take gzip."""
+
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipResponder, IdentityResponder
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.http.heads import heads_of
+from gateway.http.layers import Layer
+
+PACKED = ("application/vnd.apache.parquet", "application/octet-stream")
+"""Types of files that are compressed in themselves, beside those that Starlette knows."""
+LEVEL = 5
+"""Of zlib: what a higher one saves is not worth its time."""
+
+
+class Compressed(Layer):
+    """Compresses answers of ``least`` bytes or more, as Starlette does it, in a thread where they are large.
+
+    An answer that announces fewer goes as it is: most do, and what compresses takes as long to make as a small request.
+    """
+
+    def __init__(self, app: ASGIApp, least: int) -> None:
+        super().__init__(app)
+        self._least = least
+        self._packed = (*DEFAULT_EXCLUDED_CONTENT_TYPES, *PACKED)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        through: Send | None = None
+
+        async def sent(message: Message) -> None:
+            nonlocal through
+            if through is None:
+                through = send if self._is_small(message) else self._responder(scope, send)
+            await through(message)
+
+        await self.app(scope, receive, sent)
+
+    def _is_small(self, head: Message) -> bool:
+        announced = next((value for name, value in head.get("headers", ()) if name == b"content-length"), b"")
+        return announced.isdigit() and int(announced) < self._least
+
+    def _responder(self, scope: Scope, send: Send) -> Send:
+        takes_gzip = b"gzip" in heads_of(scope).get(b"accept-encoding", b"")
+        responder = (
+            GZipResponder(self.app, self._least, LEVEL, exclude_content_types=self._packed)
+            if takes_gzip
+            else IdentityResponder(self.app, self._least, exclude_content_types=self._packed)
+        )
+        responder.send = send
+        return responder.send_with_compression

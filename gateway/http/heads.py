@@ -1,0 +1,21 @@
+"""What stands in the head of a request, read once for all who look there."""
+
+from collections.abc import Mapping
+
+from starlette.types import Scope
+
+_HEADS = "cohort.heads"
+
+
+def heads_of(scope: Scope) -> Mapping[bytes, bytes]:
+    """The headers of a request by their names in small letters, as ASGI has them; the first of those that are sent again."""
+    found: Mapping[bytes, bytes] | None = scope.get(_HEADS)
+    if found is None:
+        found = scope[_HEADS] = dict(reversed(scope["headers"]))
+    return found
+
+
+def text_in(scope: Scope, name: bytes) -> str | None:
+    """The value of a header as text; None without it."""
+    value = heads_of(scope).get(name)
+    return None if value is None else value.decode("latin-1")
