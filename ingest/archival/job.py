@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,17 @@ from ingest.archival.filing import Filing, NotVerified
 from ingest.archival.finishing import UNFINISHED, BrokenArchive, Finishing
 from ingest.archival.report import ArchivalReport
 from ingest.archival.spool import Spool, SpooledFile
-from ingest.archival.standing import dated
 from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
 from ingest.jobs.records import JobRecord
 from ingest.writes.all_ended import all_ended
 from ingest.writes.archive_files import ArchiveFiles
 from ingest.writes.leases import Hold, Task, held
 from loaders.archives import Archive, all_archives
-from loaders.questions import whole_attempt_of
 from loaders.session import Shared
 from rules.archives import ArchiveState, archive_row
+from rules.attempts import write_time_of
 from rules.errors import CohortError, NotFound, loggable
-from rules.moments import moment
+from rules.moments import known_milliseconds, moment
 from stores.column_files import FileFormat
 from stores.rows import Row
 from stores.tables import ATTEMPTS_WITH_QUESTIONS, LEASES
@@ -120,11 +119,9 @@ class _Run:
         report = self._report
         for token_range in self._rows.ranges(RANGES):
             async for page in self._rows.walk(ATTEMPTS_WITH_QUESTIONS, token_range, page_size=PAGE):
-                due = [whole_attempt_of(row) for row in page.rows if self._is_due(row)]
-                known = [
-                    replace(whole, attempt=at) for whole in due if (at := dated(whole.attempt)).written_at
-                ]
-                taken = await spool.add([archive_row(whole) for whole in known])
+                due = [row for row in page.rows if self._is_due(row)]
+                dated = [(row, row["written_at"] or _own_write_time(row)) for row in due]
+                taken = await spool.add([archive_row(row, at) for row, at in dated if at])
                 report.due += len(due)
                 report.left += len(due) - taken
                 report.walked += len(page.rows)
@@ -170,3 +167,8 @@ class _Run:
         self._report.files += 1
         self._report.size += archive.size or 0
         return archive.attempts
+
+
+def _own_write_time(row: Row) -> int:
+    """Of a row of before schema 6; 0 if it has no moment of its own."""
+    return write_time_of(known_milliseconds(row["last_attempted_on"]))
