@@ -63,6 +63,32 @@ async def test_questions_go_into_a_file_for_each_context_and_week_and_every_atte
     assert not [*(instance.data / "archival").iterdir()], "nothing is left on disk"
 
 
+async def test_a_run_tells_how_many_attempts_it_has_looked_at_and_then_how_many_of_those_due_are_done(
+    instance: Instance,
+) -> None:
+    for number in range(20):
+        await store_old_attempt(
+            instance.shared, f"learner-{number}", "a1", JANUARY + timedelta(weeks=number % 3)
+        )
+    await store_old_attempt(instance.shared, "ada", "a1", NOW)
+    told: list[tuple[str, int, int]] = []
+    await archive(instance.shared, OLD, lambda *one: told.append(one))
+    looked = [(done, total) for phase, done, total in told if phase == "looked at"]
+    assert looked == sorted(looked, key=lambda one: one[0])
+    # How many there are is a guess until the walk's end: never fewer than were seen.
+    assert all(done < total for done, total in looked[:-1])
+    assert looked[-1] == (21, 21)
+    assert told[len(looked) :][:1] == [("due", 0, 20)]
+    assert [(phase, total) for phase, _, total in told[len(looked) :]] == [("due", 20)] * 4
+    assert told[-1] == ("due", 20, 20)
+
+
+async def test_a_run_with_nothing_to_do_is_at_its_end_at_once(instance: Instance) -> None:
+    told: list[tuple[str, int, int]] = []
+    await archive(instance.shared, OLD, lambda *one: told.append(one))
+    assert told == [("looked at", 0, 0), ("due", 0, 0)]
+
+
 @pytest.mark.parametrize(
     ("at", "week"),
     [
