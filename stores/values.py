@@ -143,10 +143,14 @@ def check_row(table: Table, row: Mapping[str, Any]) -> tuple[Key, dict[str, Any]
 
 
 def _check_insert(table: Table, key: Key, values: Mapping[str, Any]) -> tuple[Key, dict[str, Any]]:
+    _check_whole(table, key)
+    return check_key(table, table.key, key), check_values(table, values)
+
+
+def _check_whole(table: Table, key: Key) -> None:
     missing = [column for at, column in enumerate(table.key) if at >= len(key) or key[at] is None]
     if missing:
         raise InvalidInput(f"a row of {table.name} needs {', '.join(missing)}", field=missing[0])
-    return check_key(table, table.key, key), check_values(table, values)
 
 
 def check_columns(table: Table, columns: Sequence[str] | None) -> tuple[str, ...]:
@@ -208,11 +212,16 @@ def check_together(table: Table, changes: Sequence[Change]) -> list[Change]:
             f"changes of {table.name} are written together up to {MOST_CHANGES} at a time, not {len(changes)}",
             field=table.name,
         )
-    if all(change.conditions and not change.delete for change in changes):
+    if not any(change.delete for change in changes):
         # As most are. All their keys are looked at together.
+        for change in changes:
+            if not change.conditions and (len(change.key) < len(table.key) or None in change.key):
+                _check_whole(table, change.key)
         keys = check_keys(table, table.key, [change.key for change in changes])
         checked = [
             Change(key, *_check_update(table, change.values, change.conditions))
+            if change.conditions
+            else Change(key, check_values(table, change.values))
             for key, change in zip(keys, changes, strict=True)
         ]
     else:
