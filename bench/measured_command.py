@@ -33,7 +33,7 @@ def main(figures: Path, arguments: list[str]) -> None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         told = {
             "cpu": used.ru_utime + used.ru_stime,
-            "memory": _most_memory(),
+            "memory": most_memory(),
             "statements": {what: count for meter in meters for what, count in meter.counts.items()},
         }
         figures.write_text(json.dumps(told))
@@ -53,7 +53,7 @@ def _kept_meters() -> list[Meter]:
     return meters
 
 
-def _most_memory() -> float:
+def most_memory() -> float:
     """MB. What getrusage says begins with the parent's."""
     lines = Path("/proc/self/status").read_text().splitlines()
     (peak,) = (line for line in lines if line.startswith("VmHWM:"))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from rules.attempts import Attempt, Question, WholeAttempt, question_of, question_values
+from rules.attempts import Attempt, Question, WholeAttempt, question_of, write_time_of
 from rules.identifiers import ViewKey
 from rules.moments import known_milliseconds, known_moment, milliseconds
 
@@ -115,27 +115,51 @@ def _safe(context_id: str) -> str:
     return f"{name[:_KEPT]}__{blake2b(raw, digest_size=16).hexdigest()}"
 
 
-def archive_row(whole: WholeAttempt) -> dict[str, Any]:
-    """Returns the row of a file for this attempt."""
-    attempt = whole.attempt
+class AttemptVersion(NamedTuple):
+    """What the archive has to know of an attempt: which row it is, and in which version.
+
+    - ``key``: of its row, in both tables. ``written_at``: the write time of the row, in microseconds.
+    - ``attempted_on``: milliseconds; None where nobody knows.
+    """
+
+    key: tuple[str, str, str, str, str]
+    written_at: int
+    content_hash: str | None
+    attempted_on: int | None
+
+
+def archive_row(stored: Mapping[str, Any], written_at: int) -> dict[str, Any]:
+    """Returns the row of a file for the attempt in a row of ``assessment_aggregator``, which was written then."""
     return {
-        "course_id": attempt.key.collection_id,
-        "batch_id": attempt.key.context_id,
-        "user_id": attempt.key.user_id,
-        "content_id": attempt.key.content_id,
-        "attempt_id": attempt.attempt_id,
-        "created_on": known_milliseconds(attempt.created_on),
-        "grand_total": whole.grand_total,
-        "last_attempted_on": known_milliseconds(attempt.attempted_on),
-        "total_max_score": attempt.max_score,
-        "total_score": attempt.score,
-        "updated_on": known_milliseconds(attempt.updated_on),
-        "question": orjson.dumps([_written(question) for question in whole.questions]).decode(),
-        "course_name": whole.collection_name,
-        "batch_name": whole.context_name,
-        "content_hash": attempt.content_hash,
-        "written_at": attempt.written_at,
+        "course_id": stored["collection_id"],
+        "batch_id": stored["context_id"],
+        "user_id": stored["user_id"],
+        "content_id": stored["content_id"],
+        "attempt_id": stored["attempt_id"],
+        "created_on": known_milliseconds(stored["created_on"]),
+        "grand_total": stored["grand_total"],
+        "last_attempted_on": known_milliseconds(stored["last_attempted_on"]),
+        "total_max_score": stored["total_max_score"],
+        "total_score": stored["total_score"],
+        "updated_on": known_milliseconds(stored["updated_on"]),
+        "question": orjson.dumps([*map(_written, stored["question"] or ())]).decode(),
+        "course_name": stored["collection_name"],
+        "batch_name": stored["context_name"],
+        "content_hash": stored["content_hash"],
+        "written_at": written_at,
     }
+
+
+def version_of_archive_row(row: Mapping[str, Any]) -> AttemptVersion:
+    """Returns which attempt a row of a file is, and in which version. A row without a write time was written at the attempt's own
+    moment."""
+    at: int | None = row["last_attempted_on"]
+    return AttemptVersion(
+        (row["user_id"], row["course_id"], row["batch_id"], row["content_id"], row["attempt_id"]),
+        row["written_at"] or write_time_of(at),
+        row["content_hash"],
+        at,
+    )
 
 
 def attempt_of_archive_row(row: Mapping[str, Any]) -> Attempt:
@@ -154,15 +178,27 @@ def attempt_of_archive_row(row: Mapping[str, Any]) -> Attempt:
 
 
 def whole_of_archive_row(row: Mapping[str, Any]) -> WholeAttempt:
-    """Returns the attempt that ``archive_row`` made this row of."""
+    """Returns the attempt of which ``archive_row`` has made this row."""
     questions = [_question(found) for found in orjson.loads(row["question"] or "[]")]
     return WholeAttempt(
         attempt_of_archive_row(row), questions, row["grand_total"], row["course_name"], row["batch_name"]
     )
 
 
-def _written(question: Question) -> dict[str, Any]:
-    return {**question_values(question), "assess_ts": known_milliseconds(question.assessed_on)}
+def _written(question: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a question, in the order of every file."""
+    return {
+        "id": question["id"] or "",
+        "assess_ts": known_milliseconds(question["assess_ts"]),
+        "max_score": question["max_score"],
+        "score": question["score"],
+        "type": question["type"],
+        "title": question["title"],
+        "resvalues": question["resvalues"] or [],
+        "params": question["params"] or [],
+        "description": question["description"],
+        "duration": question["duration"],
+    }
 
 
 def _question(found: Mapping[str, Any]) -> Question:

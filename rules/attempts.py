@@ -173,6 +173,12 @@ def write_time(attempted_on: datetime, stored: int | None = None) -> int:
     return min(stored + STEP, own + _MICROSECONDS - STEP)
 
 
+def write_time_of(attempted_on: int | None) -> int:
+    """Returns the write time of a row that does not say it, as of before schema 6: its own moment's, which is given in
+    milliseconds. 0 where nobody knows."""
+    return 0 if attempted_on is None else attempted_on * _MICROSECONDS
+
+
 def before_write_times_after(at: datetime) -> int:
     """Returns a time in microseconds that is after each write time of attempts up to this moment, and before those of later
     ones."""

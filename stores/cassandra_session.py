@@ -42,6 +42,7 @@ from stores.cassandra_policies import (
     reconnection,
     speculation,
 )
+from stores.cassandra_values import Answers
 from stores.deadline import remaining
 from stores.meter import Meter
 
@@ -93,6 +94,8 @@ class CassandraSession:
 
     connecting: ClassVar[Mapping[str, Any]] = {"protocol_version": ProtocolVersion.V5}
     """Options of the driver beside the address."""
+    answers: ClassVar[Any] = Answers
+    """How the driver decodes what comes."""
 
     def __init__(self, address: Address, meter: Meter, in_flight: int) -> None:
         self.address = address
@@ -163,6 +166,7 @@ class CassandraSession:
         _connecting.add(get_ident())
         try:
             self._session = self._cluster.connect()
+            self._session.client_protocol_handler = self.answers
         finally:
             _connecting.discard(get_ident())
 

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import groupby
 from typing import Any
 
 from cassandra.cqltypes import DateType, FrozenType, Int32Type, ListType, LongType, MapType, UTF8Type
@@ -12,7 +13,7 @@ from stores.cassandra_session import CassandraSession
 from stores.columns import Table
 from stores.cql import Cql
 from stores.rows import Applied, Change, Condition, Exists, Key, Put, Write
-from stores.values import check_key, check_values
+from stores.values import check_keys, check_values
 
 _BATCH = 30
 _BATCH_BYTES = 4_000
@@ -33,30 +34,46 @@ class Statements:
     async def bind(
         self, text: str, values: Sequence[Any], kind: type[BoundStatement] = BoundStatement
     ) -> BoundStatement:
+        return (await self._binding(text)).bind(values, kind)
+
+    async def _binding(self, text: str) -> "_Binding":
         binding = self._bindings.get(text)
         if binding is None:
             binding = self._bindings[text] = _Binding(await self._session.prepare(text))
-        return binding.bind(values, kind)
+        return binding
 
-    async def of_write(self, write: Write) -> list[Metered]:
-        """One statement, or two: an insert can't put into maps and sets, so an update follows."""
-        table, cql = write.table, self.cql(write.table)
-        key = cql.key(check_key(table, table.key, write.key))
-        timed, time = write.timestamp is not None, [] if write.timestamp is None else [write.timestamp]
-        if write.delete:
-            return [(f"delete {table.name}", await self.bind(cql.delete(timed=timed), [*time, *key]))]
-        values = check_values(table, write.values)
+    async def of_writes(self, writes: Sequence[Write]) -> list[Metered]:
+        """The statements of all. Those of one table and the same columns, one behind the other, are checked and bound together."""
+        statements: list[Metered] = []
+        for (table, *_), some in groupby(writes, _shape):
+            alike = list(some)
+            keys = list(map(self.cql(table).key, check_keys(table, table.key, [one.key for one in alike])))
+            statements += await self._of_alike(alike, keys)
+        return statements
+
+    async def _of_alike(self, writes: Sequence[Write], keys: Sequence[list[Any]]) -> list[Metered]:
+        """One statement for each, or two: an insert can't put into maps and sets, so an update follows."""
+        table, cql = writes[0].table, self.cql(writes[0].table)
+        timed = writes[0].timestamp is not None
+        if writes[0].delete:
+            delete = await self._binding(cql.delete(timed=timed))
+            return [
+                (f"delete {table.name}", delete.bind([*_time(one), *key]))
+                for one, key in zip(writes, keys, strict=True)
+            ]
         statements = []
-        if write.insert:
-            puts = {name: value for name, value in values.items() if type(value) is Put}
-            plain = {name: value for name, value in values.items() if name not in puts} if puts else values
-            bound = [*key, *cql.encoded(plain), *time]
-            text = cql.insert(tuple(plain), timed=timed)
-            statements.append((f"insert {table.name}", await self.bind(text, bound)))
-            values = puts
-        if values:
-            text, bound = _update(cql, key, values, time)
-            statements.append((f"update {table.name}", await self.bind(text, bound)))
+        for write, key in zip(writes, keys, strict=True):
+            values = check_values(table, write.values)
+            if write.insert:
+                puts = {name: value for name, value in values.items() if type(value) is Put}
+                plain = {n: value for n, value in values.items() if n not in puts} if puts else values
+                insert = await self._binding(cql.insert(tuple(plain), timed=timed))
+                bound = insert.bind([*key, *cql.encoded(plain), *_time(write)])
+                statements.append((f"insert {table.name}", bound))
+                values = puts
+            if values:
+                text, given = _update(cql, key, values, _time(write))
+                statements.append((f"update {table.name}", (await self._binding(text)).bind(given)))
         return statements
 
     async def insert_if_absent(self, table: Table, key: Key, values: Mapping[str, Any]) -> BoundStatement:
@@ -85,6 +102,15 @@ class Statements:
         return unlogged(statements) if table.statics else statements[0]
 
 
+def _shape(write: Write) -> tuple[Any, ...]:
+    """What writes have in common that are checked and bound together."""
+    return write.table, write.delete, write.timestamp is None
+
+
+def _time(write: Write) -> tuple[int, ...]:
+    return () if write.timestamp is None else (write.timestamp,)
+
+
 class _Binding:
     """Binds values to a prepared statement. The driver does the same, and looks into each column's metadata every time."""
 
@@ -92,7 +118,7 @@ class _Binding:
         self._prepared = prepared
         self._serializers = [_serializer(column.type) for column in prepared.column_metadata]
 
-    def bind(self, values: Sequence[Any], kind: type[BoundStatement]) -> BoundStatement:
+    def bind(self, values: Sequence[Any], kind: type[BoundStatement] = BoundStatement) -> BoundStatement:
         """``values``: encoded, as many as there are question marks."""
         version = self._prepared.protocol_version
         bound = kind(self._prepared)
@@ -153,7 +179,7 @@ def batches(statements: Sequence[Metered]) -> list[list[Metered]]:
     parts: list[list[Metered]] = []
     size = _BATCH_BYTES
     for what, bound in statements:
-        own = 32 + sum(20 + len(value) for value in bound.values if isinstance(value, bytes))
+        own = 32 + 20 * len(bound.values) + sum(map(len, filter(None, bound.values)))
         if size + own > _BATCH_BYTES or len(parts[-1]) == _BATCH:
             parts.append([])
             size = 0
@@ -172,7 +198,9 @@ def applied(cql: Cql, answer: dict[str, Any], conditions: Sequence[Condition]) -
     return Applied(False, cql.decode(names, [answer[name] for name in names]))
 
 
-def _update(cql: Cql, key: list[Any], values: Mapping[str, Any], time: list[int]) -> tuple[str, list[Any]]:
+def _update(
+    cql: Cql, key: list[Any], values: Mapping[str, Any], time: Sequence[int]
+) -> tuple[str, list[Any]]:
     """The text of an update and what to bind. Where only static columns are set, the key is the partition's."""
     names = tuple(values)
     puts = frozenset([name for name, value in values.items() if type(value) is Put])

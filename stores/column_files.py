@@ -125,10 +125,15 @@ async def read_file(
     def page(connection: Connection) -> list[tuple[Any, ...]]:
         return connection.fetchmany(ROWS_A_PAGE)
 
+    dated = ColumnKind.MOMENT in columns.values()
     async with _opened(path.parent) as run:
         await run(lambda connection: connection.execute(statement, arguments))
         while rows := await run(page):
-            yield [{name: _value(value) for name, value in zip(names, row, strict=True)} for row in rows]
+            if dated:
+                rows = [tuple(map(_value, row)) for row in rows]
+            yield [dict(zip(names, row, strict=True)) for row in rows]
+            if len(rows) < ROWS_A_PAGE:
+                return
 
 
 @asynccontextmanager

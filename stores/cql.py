@@ -103,8 +103,9 @@ def _decoder(type_: ColumnType) -> _Code | None:
             e = _decoder(element)
             return list if e is None else lambda items: [e(item) for item in items]
         case Udt(fields=fields):
-            codes = [(name, _decoder(t) or _same) for name, t in fields.items()]
-            return lambda u: {n: None if (v := getattr(u, n, None)) is None else code(v) for n, code in codes}
+            # Its values are decoded already (stores/cassandra_values.py). The server may have more fields, or in another order.
+            names = [*fields]
+            return lambda u: u if [*u] == names else {name: u.get(name) for name in names}
 
 
 _entries: Callable[[Any], list[tuple[Any, Any]]] = attrgetter("_items")

@@ -64,10 +64,7 @@ class ForeignTable:
 class _Session(CassandraSession):
     connecting: ClassVar[Mapping[str, Any]] = {}
     """Empty, so that the protocol is negotiated: the server may be older than ours, or YugabyteDB."""
-
-    def _connect(self) -> None:
-        super()._connect()
-        self._session.client_protocol_handler = ForeignAnswers
+    answers: ClassVar[Any] = ForeignAnswers
 
 
 class ForeignKeyspace:

@@ -12,6 +12,8 @@ Form = Callable[[Any], Any]
 
 
 def _text(value: Any) -> str:
+    if type(value) is str and value.isascii():
+        return value
     if not isinstance(value, str):
         raise ValueError("a str")
     if not value.isascii():
@@ -34,6 +36,8 @@ def _integer(bits: int) -> Form:
 
 
 def _double(value: Any) -> float:
+    if type(value) is float and math.isfinite(value):
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("a float")
     try:
@@ -97,6 +101,7 @@ def form_of(type_: ColumnType) -> Form:
 
 _PLAIN: dict[ColumnType, Callable[[Mapping[Any, Any]], bool]] = {
     INT: lambda counts: {*map(type, counts.values())} == {int} and _fits(counts.values()),
+    TEXT: lambda texts: {*map(type, texts.values())} == {str} and "".join(texts.values()).isascii(),
     DOUBLE: lambda sizes: {*map(type, sizes.values())} == {float} and all(map(math.isfinite, sizes.values())),
 }
 """Whether all values of a map are canonical as they are, by their type. Asked of all at once, which takes a tenth of one by one."""
@@ -141,6 +146,7 @@ def _udt(name: str, forms: Mapping[str, Form]) -> Form:
     def form(value: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping) or not value.keys() <= forms.keys():
             raise ValueError(f"a mapping of {name}'s fields ({', '.join(forms)})")
-        return {f: None if value.get(f) is None else form(value[f]) for f, form in forms.items()}
+        given = value.get
+        return {f: None if (one := given(f)) is None else form(one) for f, form in forms.items()}
 
     return form

@@ -200,7 +200,7 @@ class CassandraRows:
     # --- writing
 
     async def write(self, *writes: Write) -> None:
-        statements = [one for write in writes for one in await self._statements.of_write(write)]
+        statements = await self._statements.of_writes(writes)
         charge(partitions=partitions_written(writes))
         alike = self._session.alike(statements, lambda statement: statement[1].routing_key)
         await gathered(self._send(part) for same in alike for part in batches(same))

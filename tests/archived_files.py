@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
 import orjson
 
 from loaders.archives import FILE_COLUMNS, Archive, all_archives, archive_values
 from loaders.attempts import attempt_key
-from loaders.questions import whole_attempt_of
+from loaders.questions import whole_attempt_of, whole_attempt_values
 from loaders.session import Shared
 from rules.archives import (
     ARCHIVE_ORDER,
@@ -114,9 +115,15 @@ async def named_blobs(shared: Shared) -> set[str]:
 
 async def file_of(wholes: Sequence[WholeAttempt], form: FileFormat, folder: Path) -> bytes:
     lines, to = folder / "lines", folder / f"file.{form.value}"
-    lines.write_bytes(b"".join(orjson.dumps(archive_row(whole)) + b"\n" for whole in wholes))
+    lines.write_bytes(b"".join(orjson.dumps(archive_row_of(whole)) + b"\n" for whole in wholes))
     await write_file(lines, to, FILE_COLUMNS, form, order=ARCHIVE_ORDER)
     return to.read_bytes()
+
+
+def archive_row_of(whole: WholeAttempt) -> dict[str, Any]:
+    """The row of a file for this attempt."""
+    stored = {**ATTEMPTS.named(attempt_key(whole.attempt)), **whole_attempt_values(whole)}
+    return archive_row(stored, whole.attempt.written_at)
 
 
 async def _chunks(content: bytes) -> AsyncIterator[bytes]:

@@ -18,7 +18,7 @@ INGEST: dict[str, set[str]] = {
     "attempts": {"workers", "modes", "writes"},
     "jobs": {"workers", "commands", "modes", "writes"},
     "aggregation": {"writes", "phases"},
-    "archival": {"jobs", "writes"},
+    "archival": {"jobs", "writes", "phases"},
     "learner_index": {"jobs", "workers", "writes"},
     "publishing": {"jobs", "workers", "commands", "modes", "writes"},
     "exhausts": {"jobs", "commands", "writes"},

@@ -32,18 +32,20 @@ def run_(
 
         import orjson
 
-        from gateway.commands.progress import job_progress
+        from gateway.commands.progress import progress
+        from gateway.gc_tuning import collect_rarely
         from gateway.wiring import archival_order
         from ingest.archival import archive
         from stores.column_files import FileFormat
 
         async with instance() as cohort:
+            collect_rarely()
             order = archival_order(cohort.settings)
             if older_than is not None:
                 order = replace(order, older_than=timedelta(days=older_than))
             if format_ is not None:
                 order = replace(order, form=FileFormat(format_))
-            with job_progress() as tell:
+            with progress() as tell:
                 report = await archive(cohort.shared, order, tell)
         if json:
             typer.echo(orjson.dumps(asdict(report)).decode())

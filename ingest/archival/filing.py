@@ -3,11 +3,10 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import islice
 from pathlib import Path
-from typing import IO
 
 import orjson
 
@@ -16,16 +15,16 @@ from ingest.archival.local_files import LocalFile, fetched, written
 from ingest.archival.spool import SpooledFile
 from ingest.archival.standing import AT_ONCE, standing
 from loaders.archives import Archive
-from loaders.attempts import attempt_key
 from loaders.session import Shared
-from rules.archives import ArchiveState, attempt_of_archive_row
-from rules.attempts import Attempt
+from rules.archives import ArchiveState, AttemptVersion, version_of_archive_row
 from rules.errors import CohortError, Conflict
 from stores.blobs import chunks_of
 from stores.column_files import FileFormat
 
 Digests = Counter[bytes]
 """Of the lines of a file, whatever their order."""
+_GONE = ""
+"""Stands for the request of an attempt that does not stand."""
 
 
 class NotVerified(CohortError):
@@ -37,7 +36,7 @@ class Filed:
     """A verified request, and what its file has."""
 
     archive: Archive
-    attempts: Sequence[Attempt]
+    attempts: Sequence[AttemptVersion]
 
 
 class Filing:
@@ -58,7 +57,7 @@ class Filing:
         """
         folder, suffix = spooled.lines.parent, self._form.value
         lines = folder / "standing.json"
-        digests = await self._keep_standing(spooled.lines, lines)
+        digests = await self._keep_standing(spooled, lines)
         if not digests:
             return None
         archive = await self._catalogue.begin(spooled.part, self._form, digests.total(), self._job_id)
@@ -78,37 +77,26 @@ class Filing:
             raise Conflict("another run has taken over", field="owner")
         return Filed(verified, attempts)
 
-    async def _keep_standing(self, lines: Path, to: Path) -> Digests:
-        """Copies the lines of the attempts that still stand. Returns the digests of these."""
+    async def _keep_standing(self, spooled: SpooledFile, to: Path) -> Digests:
+        """Writes the lines of the attempts that still stand. Returns the digests of these."""
         digests = Digests()
-        with (
-            await asyncio.to_thread(lines.open, "rb") as found,
-            await asyncio.to_thread(to.open, "wb") as kept,
-        ):
-            while some := await asyncio.to_thread(_some, found):
-                attempts = [attempt_of_archive_row(orjson.loads(line)) for line in some]
-                there = await standing(self._rows, attempts)
-                # What another file has is not archived twice.
-                keep = [
-                    line
-                    for line, attempt in zip(some, attempts, strict=True)
-                    if (stored := there.get(attempt_key(attempt))) is not None and stored.archived_in is None
-                ]
-                digests.update(map(_digest, keep))
-                await asyncio.to_thread(kept.writelines, keep)
+        with await asyncio.to_thread(to.open, "wb") as kept:
+            async with aclosing(spooled.read(AT_ONCE)) as portions:
+                async for some in portions:
+                    there = await standing(self._rows, [attempt for attempt, _ in some])
+                    # What another file has is not archived twice.
+                    keep = [line for attempt, line in some if there.get(attempt.key, _GONE) is None]
+                    digests.update(map(_digest, keep))
+                    await asyncio.to_thread(kept.writelines, keep)
         return digests
 
 
-def _some(lines: IO[bytes]) -> list[bytes]:
-    return [*islice(lines, AT_ONCE)]
-
-
-async def _compared(file: LocalFile, digests: Digests) -> Sequence[Attempt] | None:
+async def _compared(file: LocalFile, digests: Digests) -> Sequence[AttemptVersion] | None:
     """Returns the attempts of the file; None if its rows are others than these."""
-    found, attempts = Digests(), list[Attempt]()
+    found, attempts = Digests(), list[AttemptVersion]()
     async for page in file.pages():
         found.update([_digest(orjson.dumps(row) + b"\n") for row in page])
-        attempts += map(attempt_of_archive_row, page)
+        attempts += map(version_of_archive_row, page)
     return attempts if found == digests else None
 
 

@@ -1,19 +1,17 @@
 """From a verified file to an archived one: slim rows lead to it, then the questions leave the table."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ingest.archival.catalogue import Catalogue
 from ingest.archival.local_files import fetched
-from ingest.archival.standing import AT_ONCE, dated, standing
+from ingest.archival.standing import portions_of, standing
 from ingest.writes.archive_files import ArchiveFiles
 from ingest.writes.retrying import Attempts
 from loaders.archives import Archive, archive_by_id
-from loaders.attempts import attempt_key
 from loaders.session import Shared
-from rules.archives import ArchiveState, attempt_of_archive_row
-from rules.attempts import Attempt
+from rules.archives import ArchiveState, AttemptVersion, version_of_archive_row
 from rules.errors import Conflict
 from stores.rows import Key, Row, Write
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
@@ -35,7 +33,7 @@ class Finishing:
         self._catalogue = catalogue
         self._folder = folder
 
-    async def finish(self, archive: Archive, filed: Sequence[Attempt] | None = None) -> Archive | None:
+    async def finish(self, archive: Archive, filed: Sequence[AttemptVersion] | None = None) -> Archive | None:
         """Goes on with the request to its end, and returns it as it is then; None if nothing is left of it. ``filed``: what its
         file has, for a caller who has just made it. Everything may be done again."""
         at: Archive | None = archive
@@ -51,7 +49,7 @@ class Finishing:
         raise Conflict(f"request {archive.request_id} keeps changing; the next run goes on with it")
 
     async def _finished(
-        self, archive: Archive, attempts: Sequence[Attempt], *, fresh: bool
+        self, archive: Archive, attempts: Sequence[AttemptVersion], *, fresh: bool
     ) -> Archive | None:
         """Does what is left to do. Returns None as soon as the request is not what it was: somebody has changed it, or its file
         has lost attempts that no slim row can lead to."""
@@ -64,11 +62,13 @@ class Finishing:
             if deleting is None:
                 return None
             archive = deleting
-        for some in _portions(attempts):
+        for some in portions_of(attempts):
             await self._rows.write(*map(_without_questions, some))
         return await self._catalogue.change(archive, ArchiveState.ARCHIVED)
 
-    async def _mark(self, archive: Archive, attempts: Sequence[Attempt], *, look: bool) -> Collection[Key]:
+    async def _mark(
+        self, archive: Archive, attempts: Sequence[AttemptVersion], *, look: bool
+    ) -> Collection[Key]:
         """Has slim rows lead to the file. Returns the keys of those that do.
 
         They are read after that: an erasure that did not see the mark was announced before, and so is seen here. ``look``:
@@ -76,15 +76,15 @@ class Finishing:
         ago that the store has forgotten it.
         """
         marked: set[Key] = set()
-        for some in _portions(attempts):
+        for some in portions_of(attempts):
             there = await standing(self._rows, some) if look else {}
-            free = [one for one in some if not look or _is_free(there.get(attempt_key(one)), archive)]
+            free = [one for one in some if not look or _is_free(there, one, archive)]
             await self._rows.write(*(_mark_of(one, archive) for one in free))
             there = await standing(self._rows, free)
-            marked |= {key for key, stored in there.items() if stored.archived_in == archive.request_id}
+            marked |= {key for key, request_id in there.items() if request_id == archive.request_id}
         return marked
 
-    async def _attempts(self, archive: Archive) -> Sequence[Attempt]:
+    async def _attempts(self, archive: Archive) -> Sequence[AttemptVersion]:
         """What the file has."""
         with TemporaryDirectory(dir=self._folder) as folder:
             file = await fetched(self._blobs, archive.blob, Path(folder, "file"), archive.form)
@@ -92,25 +92,21 @@ class Finishing:
                 raise BrokenArchive(
                     f"the blob {archive.blob} is not the file that was verified", field="blob"
                 )
-            return [dated(attempt_of_archive_row(row)) async for page in file.pages() for row in page]
+            return [version_of_archive_row(row) async for page in file.pages() for row in page]
 
 
 def _key_of(row: Row) -> Key:
-    return attempt_key(attempt_of_archive_row(row))
+    return version_of_archive_row(row).key
 
 
-def _is_free(stored: Attempt | None, archive: Archive) -> bool:
-    return stored is not None and stored.archived_in in (None, archive.request_id)
+def _is_free(there: Mapping[Key, str | None], attempt: AttemptVersion, archive: Archive) -> bool:
+    return attempt.key in there and there[attempt.key] in (None, archive.request_id)
 
 
-def _mark_of(attempt: Attempt, archive: Archive) -> Write:
+def _mark_of(attempt: AttemptVersion, archive: Archive) -> Write:
     values = {"archived_in": archive.request_id}
-    return Write(ATTEMPTS, attempt_key(attempt), values, attempt.written_at + 1, insert=False)
+    return Write(ATTEMPTS, attempt.key, values, attempt.written_at + 1, insert=False)
 
 
-def _without_questions(attempt: Attempt) -> Write:
-    return Write(ATTEMPTS_WITH_QUESTIONS, attempt_key(attempt), {}, attempt.written_at + 1, delete=True)
-
-
-def _portions(attempts: Sequence[Attempt]) -> list[Sequence[Attempt]]:
-    return [attempts[first : first + AT_ONCE] for first in range(0, len(attempts), AT_ONCE)]
+def _without_questions(attempt: AttemptVersion) -> Write:
+    return Write(ATTEMPTS_WITH_QUESTIONS, attempt.key, {}, attempt.written_at + 1, delete=True)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,18 @@ from ingest.archival.filing import Filing, NotVerified
 from ingest.archival.finishing import UNFINISHED, BrokenArchive, Finishing
 from ingest.archival.report import ArchivalReport
 from ingest.archival.spool import Spool, SpooledFile
-from ingest.archival.standing import dated
 from ingest.jobs.plans import Checkpoint, JobKind, JobPlan
 from ingest.jobs.records import JobRecord
+from ingest.phases import OnProgress, quiet
 from ingest.writes.all_ended import all_ended
 from ingest.writes.archive_files import ArchiveFiles
 from ingest.writes.leases import Hold, Task, held
 from loaders.archives import Archive, all_archives
-from loaders.questions import whole_attempt_of
 from loaders.session import Shared
 from rules.archives import ArchiveState, archive_row
+from rules.attempts import write_time_of
 from rules.errors import CohortError, NotFound, loggable
-from rules.moments import moment
+from rules.moments import known_milliseconds, moment
 from stores.column_files import FileFormat
 from stores.rows import Row
 from stores.tables import ATTEMPTS_WITH_QUESTIONS, LEASES
@@ -38,6 +38,8 @@ PAGE = 500
 """Attempts that are read together."""
 TOLD_EVERY = 10_000
 """Attempts that are walked between two checkpoints."""
+LOOKED_AT, THROUGH = "looked at", "due"
+"""What is told of: attempts that were looked at, and those that are due."""
 FILES_AT_ONCE = 4
 """What one waits for, others use."""
 _STEP = "archive"
@@ -49,22 +51,31 @@ def report_of(job: JobRecord) -> ArchivalReport:
     return ArchivalReport(**reports[0]) if reports else ArchivalReport()
 
 
-def _plan(shared: Shared, arguments: Mapping[str, Any]) -> JobPlan:
-    return _Run(shared, moment(arguments["before"]), FileFormat(arguments["format"]), arguments["job_id"])
+def archival(on_progress: OnProgress = quiet) -> JobKind:
+    """The kind of job. ``on_progress`` is told how far it is: attempts that were looked at, then those that went through."""
+
+    def plan(shared: Shared, arguments: Mapping[str, Any]) -> JobPlan:
+        before, form = moment(arguments["before"]), FileFormat(arguments["format"])
+        return _Run(shared, before, form, arguments["job_id"], on_progress)
+
+    return JobKind("archive", plan)
 
 
-ARCHIVAL = JobKind("archive", _plan)
+ARCHIVAL = archival()
 
 
 class _Run:
     """``before``: what was last updated then or earlier is archived."""
 
-    def __init__(self, shared: Shared, before: datetime, form: FileFormat, job_id: str) -> None:
+    def __init__(
+        self, shared: Shared, before: datetime, form: FileFormat, job_id: str, tell: OnProgress
+    ) -> None:
         self._shared = shared
         self._rows = shared.stores.rows
         self._before = before
         self._form = form
         self._job_id = job_id
+        self._tell = tell
         self._catalogue = Catalogue(shared)
         self._files = ArchiveFiles(shared)
         self._report = ArchivalReport()
@@ -118,18 +129,21 @@ class _Run:
     async def _walk(self, spool: Spool) -> AsyncIterator[None]:
         """Puts into the spool what is old enough."""
         report = self._report
-        for token_range in self._rows.ranges(RANGES):
+        ranges = self._rows.ranges(RANGES)
+        for number, token_range in enumerate(ranges, 1):
             async for page in self._rows.walk(ATTEMPTS_WITH_QUESTIONS, token_range, page_size=PAGE):
-                due = [whole_attempt_of(row) for row in page.rows if self._is_due(row)]
-                known = [
-                    replace(whole, attempt=at) for whole in due if (at := dated(whole.attempt)).written_at
-                ]
-                taken = await spool.add([archive_row(whole) for whole in known])
+                due = [row for row in page.rows if self._is_due(row)]
+                dated = [(row, row["written_at"] or _own_write_time(row)) for row in due]
+                taken = await spool.add([archive_row(row, at) for row, at in dated if at])
                 report.due += len(due)
                 report.left += len(due) - taken
                 report.walked += len(page.rows)
                 if report.walked % TOLD_EVERY < len(page.rows):
                     yield
+            if report.walked and number < len(ranges):
+                # One more than there are: the phase is not at its end.
+                self._tell(LOOKED_AT, report.walked, report.walked * len(ranges) // number + 1)
+        self._tell(LOOKED_AT, report.walked, report.walked)
 
     def _is_due(self, row: Row) -> bool:
         at = row["updated_on"] or row["last_attempted_on"]
@@ -138,8 +152,10 @@ class _Run:
     async def _archive(self, spool: Spool, folder: Path) -> AsyncIterator[None]:
         filing = Filing(self._shared, self._catalogue, self._form, self._job_id)
         finishing = Finishing(self._shared, self._catalogue, folder)
+        through, due = 0, self._report.due - self._report.left
 
         async def archive(spooled: SpooledFile) -> None:
+            nonlocal through
             finished = None
             try:
                 if (filed := await filing.file(spooled)) is not None:
@@ -148,7 +164,10 @@ class _Run:
                 self._note_failure(error)
             await spooled.remove()
             self._report.left += spooled.attempts - self._count(finished)
+            through += spooled.attempts
+            self._tell(THROUGH, through, due)
 
+        self._tell(THROUGH, through, due)
         some: list[SpooledFile] = []
         async for spooled in spool.files():
             some.append(spooled)
@@ -170,3 +189,8 @@ class _Run:
         self._report.files += 1
         self._report.size += archive.size or 0
         return archive.attempts
+
+
+def _own_write_time(row: Row) -> int:
+    """Of a row of before schema 6; 0 if it has no moment of its own."""
+    return write_time_of(known_milliseconds(row["last_attempted_on"]))

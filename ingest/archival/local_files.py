@@ -31,9 +31,7 @@ class LocalFile:
 async def written(lines: Path, to: Path, form: FileFormat) -> LocalFile:
     """Writes the file of these lines."""
     await write_file(lines, to, FILE_COLUMNS, form, order=ARCHIVE_ORDER)
-    with await asyncio.to_thread(to.open, "rb") as file:
-        digest = await asyncio.to_thread(hashlib.file_digest, file, "sha256")
-    return LocalFile(to, form, (await asyncio.to_thread(to.stat)).st_size, digest.hexdigest())
+    return await asyncio.to_thread(_measured, to, form)
 
 
 async def fetched(blobs: Blobs, name: str, to: Path, form: FileFormat) -> LocalFile:
@@ -44,3 +42,8 @@ async def fetched(blobs: Blobs, name: str, to: Path, form: FileFormat) -> LocalF
             digest.update(chunk)
             size += await asyncio.to_thread(file.write, chunk)
     return LocalFile(to, form, size, digest.hexdigest())
+
+
+def _measured(path: Path, form: FileFormat) -> LocalFile:
+    with path.open("rb") as file:
+        return LocalFile(path, form, path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
 
-from ingest.archival.job import ARCHIVAL, WORK, report_of
+from ingest.archival.job import WORK, archival, report_of
 from ingest.archival.report import ArchivalReport
-from ingest.jobs.records import OnProgress
 from ingest.jobs.runner import Jobs
+from ingest.phases import OnProgress, quiet
 from ingest.writes.leases import check_free
 from loaders.session import Shared
 from rules.errors import InvalidInput
@@ -27,10 +27,10 @@ class ArchivalOrder:
     form: FileFormat = FileFormat.PARQUET
 
 
-async def archive(
-    shared: Shared, order: ArchivalOrder, on_progress: OnProgress | None = None
-) -> ArchivalReport:
-    """Archives what is old enough, as a job, and returns at its end. Also does what earlier runs left.
+async def archive(shared: Shared, order: ArchivalOrder, on_progress: OnProgress = quiet) -> ArchivalReport:
+    """Archives what is old enough, as a job, and returns at its end. Also does what earlier runs left. ``on_progress`` is told how
+    many attempts were looked at, then how many of those that are due went through. The total of the former is a guess until its
+    end: as many as in the parts of the ring that were walked.
 
     Raises Conflict if another process is at it. Raises InvalidInput if the order can't be.
     """
@@ -47,9 +47,9 @@ async def archive(
         "before": milliseconds(shared.now() - order.older_than),
         "format": order.form.value,
     }
-    jobs = Jobs(shared)
-    await jobs.create(ARCHIVAL, job_id, arguments)
-    return report_of(await jobs.run(ARCHIVAL, job_id, on_progress))
+    jobs, kind = Jobs(shared), archival(on_progress)
+    await jobs.create(kind, job_id, arguments)
+    return report_of(await jobs.run(kind, job_id))
 
 
 async def archive_when_due(shared: Shared, order: ArchivalOrder, every: timedelta) -> ArchivalReport | None:

@@ -6,10 +6,11 @@ from dataclasses import replace
 from ingest.writes.all_ended import all_ended
 from loaders.attempts import attempt_key, attempt_of
 from loaders.erasures import erasures_of, last_erased_on
-from rules.attempts import Attempt, write_time
+from rules.archives import AttemptVersion
+from rules.attempts import Attempt, write_time, write_time_of
 from rules.moments import milliseconds
-from stores.columns import Table
-from stores.rows import Key, Row, Rows
+from stores.columns import Milliseconds, Table
+from stores.rows import Key, NarrowRow, Row, Rows
 from stores.tables import ATTEMPTS
 
 AT_ONCE = 1000
@@ -26,25 +27,56 @@ _COLUMNS = (
     "archived_in",
     "origin",
 )
+_NARROW = (
+    "attempt_id",
+    Milliseconds("last_attempted_on"),
+    "content_hash",
+    "written_at",
+    "archived_in",
+)
 
 
-async def standing(rows: Rows, attempts: Sequence[Attempt]) -> dict[Key, Attempt]:
-    """The slim attempts that are of the same version as these, by key of the row. What was erased is left out, although its
-    rows may be there yet."""
-    found: dict[Key, Attempt] = {}
-    for some in _portions(attempts):
-        slim = await stored_attempts(rows, some)
+async def standing(rows: Rows, attempts: Sequence[AttemptVersion]) -> dict[Key, str | None]:
+    """The slim rows that are of the same version as these, by key: the request that has the questions of each. What was erased is
+    left out, although its rows may be there yet."""
+    found: dict[Key, str | None] = {}
+    for some in portions_of(attempts):
+        slim = await _slim(rows, some)
         # By learner: a statement for a hundred of them. By place, each file of a class would take three times as many.
-        erasures = await erasures_of(rows, {attempt.key.user_id for attempt in some})
+        erasures = await erasures_of(rows, {attempt.key[0] for attempt in some})
         for attempt in some:
-            stored = slim.get(attempt_key(attempt))
-            if stored is None or not _same_version(attempt, stored):
+            key = attempt.key
+            stored = slim.get(key)
+            if stored is None or stored[:2] != (attempt.written_at, attempt.content_hash):
                 continue
-            at, place = attempt.attempted_on, (attempt.key.collection_id, attempt.key.context_id)
-            erased_on = last_erased_on(erasures.get(attempt.key.user_id, {}), place)
-            if erased_on is None or (at is not None and milliseconds(at) > milliseconds(erased_on)):
-                found[attempt_key(attempt)] = stored
+            if of_learner := erasures.get(key[0]):
+                erased_on = last_erased_on(of_learner, key[1:3])
+                at = attempt.attempted_on
+                if erased_on is not None and (at is None or at <= milliseconds(erased_on)):
+                    continue
+            found[key] = stored[2]
     return found
+
+
+async def _slim(
+    rows: Rows, attempts: Sequence[AttemptVersion]
+) -> dict[Key, tuple[int, str | None, str | None]]:
+    """Write time, hash and request of the slim rows in the partitions of these attempts, by key. Learners share a statement, if
+    they attempted the same assessment."""
+    learners: dict[tuple[str, str, str], dict[Key, None]] = {}
+    for user_id, collection_id, context_id, content_id, _ in [attempt.key for attempt in attempts]:
+        learners.setdefault((collection_id, context_id, content_id), {})[user_id, collection_id] = None
+
+    async def read(place: tuple[str, str, str], partitions: Sequence[Key]) -> dict[Key, list[NarrowRow]]:
+        return await rows.tuples(ATTEMPTS, partitions, _NARROW, prefix=place[1:])
+
+    works = (read(place, [*partitions]) for place, partitions in learners.items())
+    return {
+        (*partition, *place[1:], attempt_id): (written_at or write_time_of(at), content_hash, archived_in)
+        for place, found in zip(learners, await all_ended(works, _SLICES), strict=True)
+        for partition, some in found.items()
+        for attempt_id, at, content_hash, written_at, archived_in in some
+    }
 
 
 def dated(attempt: Attempt) -> Attempt:
@@ -53,10 +85,6 @@ def dated(attempt: Attempt) -> Attempt:
     if attempt.written_at or attempt.attempted_on is None:
         return attempt
     return replace(attempt, written_at=write_time(attempt.attempted_on))
-
-
-def _same_version(attempt: Attempt, stored: Attempt) -> bool:
-    return attempt.written_at == stored.written_at and attempt.content_hash == stored.content_hash
 
 
 async def stored_attempts(
@@ -86,6 +114,7 @@ async def stored_attempts(
     return {attempt_key(attempt): attempt for attempt in stored}
 
 
-def _portions(attempts: Sequence[Attempt]) -> Iterator[Sequence[Attempt]]:
+def portions_of(attempts: Sequence[AttemptVersion]) -> Iterator[Sequence[AttemptVersion]]:
+    """Those that are looked up together."""
     for first in range(0, len(attempts), AT_ONCE):
         yield attempts[first : first + AT_ONCE]

@@ -31,6 +31,7 @@ async def test_a_run_says_what_it_did_and_the_list_where_it_is() -> None:
         r"3 attempts looked at, 1 due: 1 archived in 1 files of \d+ bytes, 0 left, 0 files failed, 0 of earlier runs\n",
         done.stdout,
     )
+    assert done.stderr.splitlines()[-2:] == ["looked at: 3 of 3", "due: 1 of 1"]
     more = await asyncio.to_thread(
         cohort, "archive", "run", "--older-than", "10", "--format", "csv.gz", "--json"
     )

@@ -33,9 +33,8 @@ async def store_attempts(shared: Shared) -> None:
 
 @contextmanager
 def in_small_portions() -> Iterator[None]:
-    """Files of two attempts, marked and deleted one by one."""
+    """Files of two attempts, which are looked up, marked and deleted one by one."""
     with pytest.MonkeyPatch.context() as small:
         small.setattr("ingest.archival.spool.MOST_IN_A_FILE", 2)
-        small.setattr("ingest.archival.finishing.AT_ONCE", 1)
         small.setattr("ingest.archival.standing.AT_ONCE", 1)
         yield

@@ -14,8 +14,7 @@ from ingest.archival import ArchivalOrder, archive, archive_when_due
 from ingest.archival import spool as spooling
 from ingest.archival.standing import standing
 from loaders.session import Shared
-from rules.archives import ArchiveState, IsoWeek
-from rules.attempts import Attempt, Question
+from rules.archives import ArchiveState, AttemptVersion, IsoWeek
 from rules.errors import Conflict, InvalidInput
 from stores.column_files import FileFormat
 from stores.rows import Write
@@ -62,6 +61,32 @@ async def test_questions_go_into_a_file_for_each_context_and_week_and_every_atte
     again = await archive(shared, OLD)
     assert (again.due, again.files, again.settled) == (0, 0, 0)
     assert not [*(instance.data / "archival").iterdir()], "nothing is left on disk"
+
+
+async def test_a_run_tells_how_many_attempts_it_has_looked_at_and_then_how_many_of_those_due_are_done(
+    instance: Instance,
+) -> None:
+    for number in range(20):
+        await store_old_attempt(
+            instance.shared, f"learner-{number}", "a1", JANUARY + timedelta(weeks=number % 3)
+        )
+    await store_old_attempt(instance.shared, "ada", "a1", NOW)
+    told: list[tuple[str, int, int]] = []
+    await archive(instance.shared, OLD, lambda *one: told.append(one))
+    looked = [(done, total) for phase, done, total in told if phase == "looked at"]
+    assert looked == sorted(looked, key=lambda one: one[0])
+    # How many there are is a guess until the walk's end: never fewer than were seen.
+    assert all(done < total for done, total in looked[:-1])
+    assert looked[-1] == (21, 21)
+    assert told[len(looked) :][:1] == [("due", 0, 20)]
+    assert [(phase, total) for phase, _, total in told[len(looked) :]] == [("due", 20)] * 4
+    assert told[-1] == ("due", 20, 20)
+
+
+async def test_a_run_with_nothing_to_do_is_at_its_end_at_once(instance: Instance) -> None:
+    told: list[tuple[str, int, int]] = []
+    await archive(instance.shared, OLD, lambda *one: told.append(one))
+    assert told == [("looked at", 0, 0), ("due", 0, 0)]
 
 
 @pytest.mark.parametrize(
@@ -186,16 +211,17 @@ async def test_a_schedule_archives_when_the_last_run_is_long_ago(instance: Insta
 async def test_however_much_is_archived_few_attempts_are_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With questions those of two pages of the walk, without them those of the files that are made at the same time."""
+    """With questions those of two pages of the walk, without them those of a page, and of the files that are made at the same
+    time."""
     page, files, most = 10, 2, 10
     monkeypatch.setattr("ingest.archival.job.PAGE", page)
     monkeypatch.setattr("ingest.archival.job.FILES_AT_ONCE", files)
     monkeypatch.setattr(spooling, "MOST_IN_A_FILE", most)
-    held: dict[type, list[int]] = {Question: [], Attempt: []}
+    held: dict[type, list[int]] = {dict: [], AttemptVersion: []}
 
     def count() -> None:
         gc.collect()
-        there = Counter(type(one) for one in gc.get_objects())
+        there = Counter(type(one) for one in gc.get_objects() if type(one) is not dict or "assess_ts" in one)
         for kind, counts in held.items():
             counts.append(there[kind])
 
@@ -224,9 +250,9 @@ async def test_however_much_is_archived_few_attempts_are_in_memory(
         count()
         before = {kind: counts.pop() for kind, counts in held.items()}
         assert (await archive(instance.shared, OLD)).archived == learners
-    assert 0 < max(held[Question]) - before[Question] <= 2 * 2 * page
-    # Of each file what is filed, and what its slim rows say.
-    assert 0 < max(held[Attempt]) - before[Attempt] <= 3 * files * most
+    assert 0 < max(held[dict]) - before[dict] <= 2 * 2 * page
+    # Of each file what is to be filed, and what is filed.
+    assert 0 < max(held[AttemptVersion]) - before[AttemptVersion] <= 3 * files * most
 
 
 async def test_an_order_that_can_not_be_is_refused(tmp_path: Path) -> None:

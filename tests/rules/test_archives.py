@@ -12,7 +12,6 @@ from rules.archives import (
     ARCHIVE_ORDER,
     ArchivedPart,
     IsoWeek,
-    archive_row,
     blob_name,
     iso_week,
     request_id,
@@ -22,6 +21,7 @@ from rules.attempts import Attempt, Question, WholeAttempt
 from rules.identifiers import ViewKey
 from rules.moments import moment
 from stores.blobs import checked_name
+from tests.archived_files import archive_row_of
 
 AT = datetime(2021, 12, 6, tzinfo=UTC)
 
@@ -121,11 +121,11 @@ def test_contexts_that_look_alike_have_different_names(one: str, other: str) -> 
 
 @given(wholes)
 def test_an_attempt_comes_back_from_a_row_as_it_went_in(whole: WholeAttempt) -> None:
-    row = archive_row(whole)
+    row = archive_row_of(whole)
     assert whole_of_archive_row(row) == whole
     assert list(row) == list(ARCHIVE_COLUMNS)
     assert all(value is None or isinstance(value, ARCHIVE_COLUMNS[name]) for name, value in row.items())
-    assert archive_row(whole_of_archive_row(row)) == row
+    assert archive_row_of(whole_of_archive_row(row)) == row
 
 
 def test_a_row_has_what_the_platform_has() -> None:
@@ -135,7 +135,7 @@ def test_a_row_has_what_the_platform_has() -> None:
     attempt = Attempt(
         ViewKey("ada", "course", "batch", "quiz"), "try-1", 1.33, 2.0, AT, AT, AT, 1_638_748_800_000_000, "ff"
     )
-    row = archive_row(WholeAttempt(attempt, [question], "1.33/2.0", "Course", "Batch"))
+    row = archive_row_of(WholeAttempt(attempt, [question], "1.33/2.0", "Course", "Batch"))
     assert orjson.loads(row.pop("question")) == [
         {
             "id": "q1",

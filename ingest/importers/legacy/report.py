@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from ingest.importers.legacy.rejects import Rejected
@@ -109,9 +110,10 @@ class TableReport:
     ) -> Iterator[tuple[str, T]]:
         """Counts the rows and gives each that can be read: its name, which is made of the columns ``key``, and what
         ``read`` makes of it. The others are skipped, and rejected if something is wrong with them."""
+        named = itemgetter(*key)
         for row in rows:
             self.read += 1
-            name = " ".join(str(row[column]) for column in key)
+            name = " ".join(map(str, named(row)))
             try:
                 value = read(row)
             except Unreadable as error:
