@@ -6,7 +6,7 @@ from typing import overload
 
 from ingest.commands.views import end_view, start_view, update_view
 from loaders.session import Session
-from loaders.views import shown, view_of
+from loaders.views import shown, view_of, views_under
 from resolvers.listed_views import ListedViews, listed_views
 from resolvers.paging import Page, checked_first, checked_many
 from resolvers.progress import begun_without, place_read, placed_key
@@ -136,19 +136,9 @@ async def _views_under(
     if wanted is not None:
         keys = [ViewKey(*_parts(place), content) for content in wanted if after is None or content > after]
         return [view for view in await session.loaders.views.load_many(keys) if view is not None]
-    prefix = _parts(session.shared.tracking.source(place))[1:]
-    rows = await session.stores.rows.partition(
-        VIEWS,
-        (place.user_id, scope_of(place.collection_id)),
-        prefix=prefix,
-        after=None if after is None else (*prefix, after),
-        limit=limit,
-    )
-    return [
-        shown(view, ViewKey(*_parts(place), view.key.content_id))
-        for view in map(view_of, rows)
-        if view is not None
-    ]
+    source = session.shared.tracking.source(place)
+    views = await views_under(session.stores.rows, place, source, after=after, limit=limit)
+    return [shown(view, ViewKey(*_parts(place), view.key.content_id)) for view in views]
 
 
 PLACES_AT_ONCE = 16
