@@ -202,24 +202,19 @@ async def _views_of_places(
     }
     by_content = await rows.get_many(VIEWS, list(alone.values())) if alone and after is None else {}
 
-    async def stored(place: Row, limit: int) -> list[Row]:
+    async def stored(place: Row, limit: int) -> list[View]:
         if place["collectionid"] in alone:
-            row = by_content.get(alone[place["collectionid"]])
-            return [] if row is None else [row]
-        return await rows.partition(
-            VIEWS,
-            (user_id, place["scope"]),
-            prefix=(place["collectionid"], place["contextid"]),
-            after=after,
-            limit=limit,
-        )
+            view = view_of(by_content.get(alone[place["collectionid"]]))
+            return [] if view is None else [view]
+        key = ProgressKey(user_id, place["collectionid"], place["contextid"])
+        return await views_under(rows, key, key, after=after and after[2], limit=limit)
 
     found: list[View] = []
     begin, at_once = 0, 1
     while begin < len(places) and len(found) < most:
         together = places[begin : begin + at_once]
         for of_place in await asyncio.gather(*(stored(place, most - len(found)) for place in together)):
-            found += [view for view in map(view_of, of_place) if view is not None]
+            found += of_place
         begin, at_once = begin + at_once, min(2 * at_once, PLACES_AT_ONCE)
     return found[:most]
 

@@ -4,10 +4,10 @@ import pytest
 
 from loaders.views import row_key
 from resolvers.listed_views import ListedView
-from resolvers.views import views_page
+from resolvers.views import views_everywhere, views_page
 from rules.identifiers import ViewKey
 from stores.rows import Write
-from stores.tables import VIEWS
+from stores.tables import LEARNER_SCOPES, VIEWS
 from tests.conftest import NOW, Instance
 
 SHOWN = [f"v{number}" for number in range(5)]
@@ -44,3 +44,32 @@ async def test_rows_without_a_view_end_no_list_early(cohort: Instance, details: 
             assert len(page.members) == first or not page.has_more
             more = page.has_more
         assert seen == SHOWN
+
+
+async def test_rows_without_a_view_hide_none_of_all_that_a_learner_viewed(cohort: Instance) -> None:
+    """Pages of several places: the rest of a place would be passed over."""
+    contexts = ("batch", "course")
+    await cohort.stores.rows.write(
+        *(Write(LEARNER_SCOPES, ("ada", "course", context), {"scope": "course"}) for context in contexts),
+        *(
+            Write(
+                VIEWS,
+                row_key(ViewKey("ada", "course", context, content)),
+                {"last_access_time": NOW} | ({"status": 1} if content in SHOWN else {}),
+            )
+            for context in contexts
+            for content in (*SHOWN, *NO_VIEWS)
+        ),
+    )
+    session = cohort.session("ada")
+    for first in (1, 2, 3, 5, 20):
+        seen: list[tuple[str, str, str]] = []
+        more = True
+        while more:
+            after = seen[-1] if seen else None
+            page = await views_everywhere(session, "ada", first=first, after=after)
+            seen += [
+                (view.key.collection_id, view.key.context_id, view.key.content_id) for view in page.members
+            ]
+            more = page.has_more
+        assert seen == [("course", context, content) for context in contexts for content in SHOWN]
