@@ -176,6 +176,7 @@ async def running(
             public_url=settings.public_url,
             day_zone=DayZone(settings.day_zone),
             budget=budget_of(settings),
+            context_buckets=settings.context_buckets,
             privacy=settings.privacy,
             icon_rules=FetchRules(
                 settings.icon_hosts,

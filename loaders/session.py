@@ -34,6 +34,7 @@ from loaders.written_views import WrittenViews
 from rules.active_days import DayZone
 from rules.attempts import Attempt
 from rules.contents import Content
+from rules.contexts import BUCKETS
 from rules.enrolments import Enrolment
 from rules.errors import CohortError
 from rules.form_checks import FormLimits
@@ -108,6 +109,8 @@ class Shared:
     """Which day a moment is in, for active days."""
     budget: Budget = field(default_factory=Budget)
     """What one request may cost."""
+    context_buckets: int = BUCKETS
+    """Of contexts that are created."""
     privacy: Privacy = field(default_factory=Privacy)
     """Of how few learners figures by attributes are told."""
 
@@ -129,6 +132,7 @@ class Shared:
         icon_rules: FetchRules | None = None,
         day_zone: DayZone | None = None,
         budget: Budget | None = None,
+        context_buckets: int = BUCKETS,
         privacy: Privacy | None = None,
     ) -> "Shared":
         background = Background()
@@ -150,6 +154,7 @@ class Shared:
             icon_rules=icon_rules or FetchRules(),
             day_zone=day_zone or DayZone(),
             budget=budget or Budget(),
+            context_buckets=context_buckets,
             privacy=privacy or Privacy(),
         )
 

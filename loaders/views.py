@@ -1,8 +1,8 @@
 """Views as rows have them, whole."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -21,6 +21,8 @@ from stores.rows import Condition, Equal, NarrowRow, Row, Rows
 from stores.tables import VIEWS
 from stores.turns import in_turns, portions
 from stores.values import check_key
+
+V = TypeVar("V")
 
 TOUCH_COLUMNS = (
     "contextid",
@@ -160,9 +162,42 @@ async def narrow_views(
     """The first views of a place after this content, in the order of content ids. ``source``: where they are kept."""
     partition = check_key(VIEWS, tuple(VIEWS.partition), (place.user_id, scope_of(place.collection_id)))
     prefix = source.collection_id, source.context_id
-    behind = None if after is None else (*prefix, after)
-    found = await rows.tuples(VIEWS, [partition], _LISTED, prefix=prefix, after=behind, limit=limit)
-    return [NarrowView._make(row) for row in found[partition] if row[1] is not None]
+
+    async def read(behind: str | None) -> list[tuple[str, NarrowView | None]]:
+        start = None if behind is None else (*prefix, behind)
+        found = await rows.tuples(VIEWS, [partition], _LISTED, prefix=prefix, after=start, limit=limit)
+        return [(row[0], None if row[1] is None else NarrowView._make(row)) for row in found[partition]]
+
+    return await _first_views(read, after, limit)
+
+
+async def views_under(
+    rows: Rows, place: ProgressKey, source: ProgressKey, *, after: str | None, limit: int
+) -> list[View]:
+    """As ``narrow_views``, whole, with the keys under which they are kept."""
+    partition = place.user_id, scope_of(place.collection_id)
+    prefix = source.collection_id, source.context_id
+
+    async def read(behind: str | None) -> list[tuple[str, View | None]]:
+        start = None if behind is None else (*prefix, behind)
+        found = await rows.partition(VIEWS, partition, prefix=prefix, after=start, limit=limit)
+        return [(row["contentid"], view_of(row)) for row in found]
+
+    return await _first_views(read, after, limit)
+
+
+async def _first_views(
+    read: Callable[[str | None], Awaitable[list[tuple[str, V | None]]]], after: str | None, limit: int
+) -> list[V]:
+    """The first ``limit`` views, of rows that ``read`` gives by content. Rows without a view are read past: a page that they make
+    shorter would be taken for the last."""
+    found: list[V] = []
+    while True:
+        page = await read(after)
+        found += [view for _, view in page if view is not None]
+        if len(page) < limit or len(found) >= limit:
+            return found[:limit]
+        after = page[-1][0]
 
 
 def touch_of(row: Row) -> Touch:

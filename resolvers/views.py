@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ingest.commands.views import end_view, start_view, update_view
 from loaders.session import Session
-from loaders.views import shown, view_of
+from loaders.views import shown, view_of, views_under
 from resolvers.listed_views import ListedViews, listed_views
 from resolvers.paging import Page, checked_first, checked_many
 from resolvers.progress import begun_without, place_read, placed_key
@@ -133,19 +133,9 @@ async def _views_under(
     if wanted is not None:
         keys = [ViewKey(*_parts(place), content) for content in wanted if after is None or content > after]
         return [view for view in await session.loaders.views.load_many(keys) if view is not None]
-    prefix = _parts(session.shared.tracking.source(place))[1:]
-    rows = await session.stores.rows.partition(
-        VIEWS,
-        (place.user_id, scope_of(place.collection_id)),
-        prefix=prefix,
-        after=None if after is None else (*prefix, after),
-        limit=limit,
-    )
-    return [
-        shown(view, ViewKey(*_parts(place), view.key.content_id))
-        for view in map(view_of, rows)
-        if view is not None
-    ]
+    source = session.shared.tracking.source(place)
+    views = await views_under(session.stores.rows, place, source, after=after, limit=limit)
+    return [shown(view, ViewKey(*_parts(place), view.key.content_id)) for view in views]
 
 
 PLACES_AT_ONCE = 16
@@ -209,24 +199,19 @@ async def _views_of_places(
     }
     by_content = await rows.get_many(VIEWS, list(alone.values())) if alone and after is None else {}
 
-    async def stored(place: Row, limit: int) -> list[Row]:
+    async def stored(place: Row, limit: int) -> list[View]:
         if place["collectionid"] in alone:
-            row = by_content.get(alone[place["collectionid"]])
-            return [] if row is None else [row]
-        return await rows.partition(
-            VIEWS,
-            (user_id, place["scope"]),
-            prefix=(place["collectionid"], place["contextid"]),
-            after=after,
-            limit=limit,
-        )
+            view = view_of(by_content.get(alone[place["collectionid"]]))
+            return [] if view is None else [view]
+        key = ProgressKey(user_id, place["collectionid"], place["contextid"])
+        return await views_under(rows, key, key, after=after and after[2], limit=limit)
 
     found: list[View] = []
     begin, at_once = 0, 1
     while begin < len(places) and len(found) < most:
         together = places[begin : begin + at_once]
         for of_place in await asyncio.gather(*(stored(place, most - len(found)) for place in together)):
-            found += [view for view in map(view_of, of_place) if view is not None]
+            found += of_place
         begin, at_once = begin + at_once, min(2 * at_once, PLACES_AT_ONCE)
     return found[:most]
 

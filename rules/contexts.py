@@ -40,6 +40,10 @@ class ContextRelation(Enum):
     CREATOR = "creator"
 
 
+BUCKETS = 16
+"""Of a new context, unless a setting says otherwise: enough for one with 25 million learners (docs/scale.md)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What gives collections their dates and people. Dates are instants in UTC; an end is the last moment inside.
@@ -58,7 +62,7 @@ class Context:
     enrolment_type: EnrolmentType = EnrolmentType.OPEN
     description: str | None = None
     mentors: frozenset[str] = frozenset()
-    buckets: int = 16
+    buckets: int = BUCKETS
     """The number of partitions of ``enrolment_by_context`` that its learners are spread over. It never changes."""
     created_by: str | None = None
     created_on: datetime | None = None

@@ -8,23 +8,29 @@ other, TLS.
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
 from functools import lru_cache
-from io import BytesIO
+from io import SEEK_END, BytesIO
+from threading import Event
 from typing import Any, ClassVar
 from zlib import crc32
 
+from cassandra import OperationTimedOut
 from cassandra.connection import Connection, ConnectionBusy, ConnectionException, ConnectionShutdown
 from cassandra.segment import CRC32_INITIAL, CrcException, Segment, SegmentCodec, SegmentHeader, compute_crc24
 
-from stores.cassandra_policies import cannot_authorise
+from stores.cassandra_policies import SILENCE, cannot_authorise
 
 _RECEIVED = 1 << 18
 """Bytes that are taken from a socket in a turn."""
 _UNSENT = 1 << 24
 """Bytes that wait to be sent above which a node is taken for busy, so that the driver asks another one. Statements that are
 under way at a time are counted already (CassandraSession); this is for a node that takes nothing."""
+_LOOKED_AT = 0.1
+"""Seconds from one look at a loop that some work holds to the next."""
 
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -60,6 +66,8 @@ class LoopConnection(Connection):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._unsent = bytearray()
+        self._late = 0.0
+        """Seconds that the loop took to send what another thread had last: the driver's own, such as heartbeats."""
         self._will_send = False
         self._waits_to_send = False
         if self.loop.is_closed():
@@ -95,7 +103,7 @@ class LoopConnection(Connection):  # type: ignore[misc]
         if runs_here(self.loop):
             self._add(data)
         else:
-            self._in_turn(self._add, data)
+            self._in_turn(self._add_late, data, time.monotonic())
 
     def close(self) -> None:
         """Statements under way fail with ConnectionShutdown."""
@@ -116,10 +124,38 @@ class LoopConnection(Connection):  # type: ignore[misc]
 
     def defunct(self, error: Exception) -> Any:
         """The connection is of no use any more. A node that could not read the roles says so as of a wrong password, after which
-        the driver would never come back to it, once that is all over."""
+        the driver would never come back to it, once that is all over. A heartbeat that was not answered in time is no reason where
+        the loop had no time to hear the answer."""
+        if isinstance(error, OperationTimedOut) and self._was_heard():
+            if self.is_control_connection:  # else who gives it back counts
+                with self.lock:
+                    self.in_flight -= 1
+            return None
         if cannot_authorise(error):
             error = ConnectionException(str(error), self.endpoint)
         return super().defunct(error)
+
+    def _was_heard(self) -> bool:
+        """Whether the node has said something since the driver's thread asked it. Where some work held the loop, that thread waits: for
+        the turn in which the loop hears what has come, and, where it asked late, as much longer."""
+        loop, turned = self.loop, Event()
+        if runs_here(loop):
+            return False
+        with suppress(RuntimeError):  # it has ended
+            loop.call_soon_threadsafe(loop.call_soon, turned.set)
+            while not (turned.wait(_LOOKED_AT) or self.is_closed) and loop.is_running():
+                pass
+        ends = time.monotonic() + min(self._late, SILENCE)
+        while not (self.msg_received or self.is_closed) and loop.is_running() and time.monotonic() < ends:
+            time.sleep(_LOOKED_AT)
+        return bool(self.msg_received)
+
+    def _process_segment_buffer(self) -> None:
+        super()._process_segment_buffer()
+        if self.is_defunct:
+            # The driver would look for segments in what is left, byte by byte.
+            self._iobuf.seek(0, SEEK_END)
+            self._io_buffer._segment_consumed = False
 
     def _enable_checksumming(self) -> None:
         super()._enable_checksumming()
@@ -148,6 +184,10 @@ class LoopConnection(Connection):  # type: ignore[misc]
             self.loop.remove_reader(socket.fileno())
             self.loop.remove_writer(socket.fileno())
         socket.close()
+
+    def _add_late(self, data: bytes, since: float) -> None:
+        self._late = time.monotonic() - since
+        self._add(data)
 
     def _add(self, data: bytes) -> None:
         self._unsent += data

@@ -19,7 +19,7 @@ from rules.errors import CohortError, InvalidInput, StoreUnavailable, loggable
 from stores.backoff import Backoff
 from stores.deadline import remaining
 from stores.duckdb_file import PATIENCE, DuckFile
-from stores.duckdb_queries import CREATE_GONE, GONE_SINCE, KEY, NOTE_GONE, remove, upsert
+from stores.duckdb_queries import CREATE_GONE, GONE_SINCE, KEY, NAMES, NOTE_GONE, columns, remove, upsert
 from stores.events import Consumer, Events, Record
 from stores.topics import FEEDER_GROUP
 
@@ -60,6 +60,8 @@ class Feed:
         self._aging = aging
         self._since = -math.inf
         self._unclean = False
+        self._others: dict[str, tuple[str, ...]] = {}
+        """Columns that a program with more of them left in the sources' tables."""
         self._events = events
         self._sources = {source.topic: source for source in sources}
         self._caught_up = asyncio.Event()
@@ -201,13 +203,20 @@ class Feed:
         gone = [event for event in told if event[_GONE]]
         events = self._current(connection, source, [event for event in told if not event[_GONE]])
         if events:
-            connection.execute(upsert(source), [orjson.dumps(events).decode()])
+            others = self._others_of(connection, source)
+            connection.execute(upsert(source, others), [orjson.dumps(events).decode()])
         for event in gone:
             removed = connection.execute(remove(source), [event[KEY], event[VERSION]]).fetchone()
             connection.execute(NOTE_GONE, [source.name, _hash(event), event[VERSION]])
             if removed and removed[0]:
                 mark_unclean(connection)
                 self._unclean = True
+
+    def _others_of(self, connection: Connection, source: DataSource) -> tuple[str, ...]:
+        if source.name not in self._others:
+            there = connection.execute(NAMES, [source.stored_as]).fetchall()
+            self._others[source.name] = tuple(sorted({name for (name,) in there} - columns(source).keys()))
+        return self._others[source.name]
 
     @staticmethod
     def _current(connection: Connection, source: DataSource, events: Sequence[Event]) -> list[Event]:

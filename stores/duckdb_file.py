@@ -14,7 +14,7 @@ from druid_specs import FORMER_DATA_SOURCES, DataSource
 from rules.errors import StoreUnavailable
 from stores.deadline import remaining
 from stores.duckdb_errors import told
-from stores.duckdb_queries import columns, create, table
+from stores.duckdb_queries import NAMES, columns, create, table
 from stores.futures import looked_at
 from stores.groups import Lane
 from stores.private import PRIVATE
@@ -31,8 +31,9 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,  # nothing is fetched from the network
     "autoload_known_extensions": False,
 }
-_AWAY = (duckdb.OperationalError, duckdb.InternalError, duckdb.InterruptException)
-"""Errors that are the file's fault, not that of a statement."""
+_AWAY = (duckdb.OperationalError, duckdb.InternalError, duckdb.InterruptException, duckdb.FatalException)
+"""Errors that are the file's fault, not that of a statement. After a fatal one, as of a disk that is full when the file is brought
+up to date, DuckDB refuses everything until the file is opened again."""
 _ANEW = 0.01
 """Seconds between two interruptions: one that comes before the statement begins has no effect."""
 
@@ -66,6 +67,8 @@ class DuckFile:
         self._idle.set()
         self._renewed = asyncio.Event()
         self._renewed.set()
+        self._apart = asyncio.Lock()
+        self._is_open = True
         self._writer = ThreadPoolExecutor(1, "groups-writer")
         self._readers = {lane: ThreadPoolExecutor(READERS, f"groups-{lane.value}") for lane in Lane}
         self._connection: Connection
@@ -103,21 +106,24 @@ class DuckFile:
 
         Other calls wait meanwhile, some seconds for each GB. Killed anywhere, it leaves the old file or the new one.
         """
-        self._renewed.clear()
-        try:
-            await self._idle.wait()
-            work = asyncio.get_running_loop().run_in_executor(self._writer, self._renew, then)
+        await self._alone(lambda: self._renew(then))
+
+    async def _alone(self, work: Callable[[], None]) -> None:
+        """Runs ``work`` on the writer's thread while there is no call. It is never left half-way."""
+        async with self._apart:
+            self._renewed.clear()
             try:
-                await asyncio.shield(work)
-            except asyncio.CancelledError:
-                await asyncio.wait({work})
-                raise
-        except (duckdb.Error, OSError) as error:
-            raise StoreUnavailable(
-                "the groups store is away", detail=f"{self._path}: {told(error)}"
-            ) from error
-        finally:
-            self._renewed.set()
+                await self._idle.wait()
+                done = asyncio.get_running_loop().run_in_executor(self._writer, work)
+                try:
+                    await asyncio.shield(done)
+                except asyncio.CancelledError:
+                    await asyncio.wait({done})
+                    raise
+            except (duckdb.Error, OSError) as error:
+                raise self._away(error) from error
+            finally:
+                self._renewed.set()
 
     async def close(self) -> None:
         for threads in (*self._readers.values(), self._writer):
@@ -126,7 +132,8 @@ class DuckFile:
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[Connection], T]) -> T:
         async with answering(self._path):
-            await self._renewed.wait()
+            while not (self._renewed.is_set() and self._is_open):
+                await (self._alone(self._open_again) if self._renewed.is_set() else self._renewed.wait())
         self._running += 1
         self._idle.clear()
         try:
@@ -156,25 +163,38 @@ class DuckFile:
         try:
             return result.result()
         except _AWAY as error:
-            raise StoreUnavailable(
-                "the groups store is away", detail=f"{self._path}: {told(error)}"
-            ) from error
+            raise self._away(error) from error
+
+    def _away(self, error: Exception) -> StoreUnavailable:
+        if isinstance(error, duckdb.FatalException):
+            self._is_open = False
+        return StoreUnavailable("the groups store is away", detail=f"{self._path}: {told(error)}")
+
+    def _open_again(self) -> None:
+        """Opens the file if it is not open, or of no use any more. It has what was acknowledged."""
+        if not self._is_open:
+            self._connection.close()
+            self._connection = self._connect()
+            self._is_open = True
 
     def _renew(self, then: Callable[[Connection], None]) -> None:
+        self._open_again()
         fresh = self._path.with_name(f"{self._path.name}.new")
         fresh.unlink(missing_ok=True)
         (name,) = self._connection.execute("SELECT current_database()").fetchone() or ("",)
         self._connection.execute("CHECKPOINT")
-        self._connection.execute(f"ATTACH '{_quoted(str(fresh))}' AS renewed")
         try:
+            self._connection.execute(f"ATTACH '{_quoted(str(fresh))}' AS renewed")
             fresh.chmod(PRIVATE)
             self._connection.execute(f'COPY FROM DATABASE "{name}" TO renewed')
-        finally:
             self._connection.execute("DETACH renewed")
-        self._connection.close()
-        self._wal.unlink(missing_ok=True)  # before: it must not be taken for the new file's
-        fresh.replace(self._path)
-        self._connection = self._connect()
+            self._connection.close()
+            self._wal.unlink(missing_ok=True)  # before: it must not be taken for the new file's
+            fresh.replace(self._path)
+        finally:
+            self._is_open = False  # whatever happened: what is attached is let go of as well
+            fresh.unlink(missing_ok=True)
+        self._open_again()
         then(self._connection)
         self._connection.execute("CHECKPOINT")
 
@@ -190,9 +210,7 @@ class DuckFile:
                     detail=f"{self._path} is open in another process, and DuckDB lets one at a time: serve with one "
                     "process, or set COHORT_GROUPS to druid://…",
                 ) from error
-            raise StoreUnavailable(
-                "the groups store is away", detail=f"{self._path}: {told(error)}"
-            ) from error
+            raise self._away(error) from error
 
 
 class _Call(Generic[T]):
@@ -252,12 +270,7 @@ def lay_out(connection: Connection, sources: Sequence[DataSource]) -> list[str]:
         connection.execute(f'DROP TABLE "{name}"')
         done.append(f"removed table {name}")
     for source in sources:
-        known = {
-            name
-            for (name,) in connection.execute(
-                "SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [source.stored_as]
-            ).fetchall()
-        }
+        known = {name for (name,) in connection.execute(NAMES, [source.stored_as]).fetchall()}
         if not known:
             connection.execute(create(source))
             done.append(f"created table {source.stored_as}")

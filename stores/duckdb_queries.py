@@ -59,11 +59,12 @@ def create(source: DataSource) -> str:
 
 
 @lru_cache
-def upsert(source: DataSource) -> str:
+def upsert(source: DataSource, others: tuple[str, ...] = ()) -> str:
     """Inserts or replaces rows; only a higher version replaces. One parameter: a JSON list of objects with different KEYs.
 
     The same version is the same state, which may be told with more: a program that did not know a column yet has nothing in it.
-    So of the same version each column gets the value that it lacks.
+    So of the same version each column gets the value that it lacks. ``others``: columns of a program that knew more. What they have is of
+    the former version, so nothing is in them once there is a newer one.
     """
     names = columns(source)
     shape = orjson.dumps([names]).decode()
@@ -74,7 +75,8 @@ def upsert(source: DataSource) -> str:
         for name in told
     )
     lacks = " OR ".join(f'({stored}."{name}" IS NULL AND excluded."{name}" IS NOT NULL)' for name in told)
-    changes = ", ".join((f"{VERSION} = excluded.{VERSION}", *values))
+    emptied = (f'"{name}" = CASE WHEN {newer} THEN NULL ELSE {stored}."{name}" END' for name in others)
+    changes = ", ".join((f"{VERSION} = excluded.{VERSION}", *values, *emptied))
     # A value that the column can't hold becomes null, as in Druid.
     return (
         f"INSERT INTO {table(source)} ({_list(names)}) "  # noqa: S608 - names of the spec
@@ -84,6 +86,8 @@ def upsert(source: DataSource) -> str:
     )
 
 
+NAMES = "SELECT column_name FROM duckdb_columns() WHERE table_name = ?"
+"""The columns of a table."""
 CREATE_GONE = "CREATE TABLE IF NOT EXISTS gone (source VARCHAR, hash VARCHAR, version BIGINT, PRIMARY KEY (source, hash))"
 """Keys that have ended, as hashes, and the version that ended them. An older event that comes later is passed over."""
 GONE_SINCE = "SELECT hash, version FROM gone WHERE source = ? AND hash IN (SELECT unnest(?))"

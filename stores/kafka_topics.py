@@ -1,5 +1,6 @@
 """Topics in Kafka: what is there, what is created, and how far a group has read them. Names are full, with the prefix."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -29,20 +30,23 @@ class KafkaTopics:
     def __init__(self, clients: KafkaClients) -> None:
         self._clients = clients
         self._known: set[str] = set()
+        self._asking = asyncio.Lock()
 
     async def require(self, name: str) -> None:
-        """InvalidInput for an unknown topic; aiokafka would wait for it to appear."""
+        """InvalidInput for an unknown topic; aiokafka would wait for it to appear. Those who come at once wait for one answer."""
         if name not in self._known:
-            await self.partitions(name)
+            async with self._asking:
+                if name not in self._known:
+                    await self.partitions(name)
 
     async def partitions(self, name: str) -> list[TopicPartition]:
         """InvalidInput for an unknown topic."""
         # All topics are asked for, since asking for one may create it.
         async with self._clients.admin() as admin:
             topics = {topic["topic"]: topic for topic in await admin.describe_topics()}
+        self._known.update(topics)
         if name not in topics:
             raise InvalidInput(f"there is no topic {name}: run cohort init", field="topic")
-        self._known.add(name)
         return [TopicPartition(name, partition["partition"]) for partition in topics[name]["partitions"]]
 
 

@@ -3,6 +3,7 @@
 Beside the bar, or in a line a minute, are the rate and the time left; of a job also the things done.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -108,6 +109,31 @@ class JobDisplay:
             self._display.line(waiting_line(waiting))
 
 
+class PublicationDisplay:
+    """The long steps of a publication, while they are under way: nodes that are written, learners whose figures are told to be computed
+    anew. How many learners there are nobody knows before, so of them there is a rate and no time left."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._long: set[str] = set()
+
+    def __call__(self, job: "JobRecord") -> None:
+        from ingest.publishing.job import nodes_of_steps
+
+        totals = nodes_of_steps(job)
+        for step in job.steps:
+            name, done, is_done = step.name, step.checkpoint.done, step.checkpoint.resume is None
+            if is_done and name not in self._long:
+                continue  # a short one
+            if name in totals:
+                self._long.add(name)
+                self._display.things(name, done, totals[name])
+            elif name == "learners":
+                self._long.add(name)
+                figures = [f"{done:,} told", *self._display.pace(name, done, int(is_done), 1)]
+                self._display.phase(name, int(is_done), 1, ", ".join(figures))
+
+
 def figures_of(group: "GroupProgress") -> str:
     """Returns what is told beside the parts: ``1,234,567 rows, 5,310 a second, 12 min left``."""
     told = [f"{group.done:,} rows"]
@@ -151,11 +177,22 @@ def job_progress() -> Iterator[JobDisplay]:
 
 
 @contextmanager
+def publication_progress() -> Iterator[PublicationDisplay]:
+    """The progress of a publication. It is called with the job."""
+    with _display() as display:
+        yield PublicationDisplay(display)
+
+
+@contextmanager
 def _display() -> Iterator[Display]:
     console = Console(stderr=True)
     columns = (
         *(TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn()),
         *(TextColumn("{task.fields[figures]}"), TimeElapsedColumn()),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+    # Lines of the answer go above the bars where both are on a terminal. Else they are not for it.
+    redirected = sys.stdout.isatty()
+    with Progress(
+        *columns, console=console, disable=not console.is_terminal, redirect_stdout=redirected
+    ) as bars:
         yield Display(bars)

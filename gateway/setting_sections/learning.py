@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from gateway.setting_sections.values import Zone
+from rules.contexts import BUCKETS
 from rules.hierarchy import DEEPEST
 
 
@@ -56,5 +57,12 @@ class LearningSettings(BaseModel):
         default=20_000,
         gt=0,
         description="Nodes that a collection may have when it is edited, each counted wherever it stands",
+    )
+    context_buckets: int = Field(
+        default=BUCKETS,
+        ge=1,
+        le=64,
+        description="Partitions that the list of a new context's learners is spread over, a million and a half learners each; "
+        "a context keeps what it was created with, and a page of its roster takes a statement for each",
     )
     groups_per_learner: int = Field(default=50, gt=0, description="Groups that a learner may be in")

@@ -58,6 +58,7 @@ async def create_context(session: Session, new: NewContext) -> Context:
             enrolment_type=new.enrolment_type,
             description=new.description,
             mentors=frozenset(checked_id(m, "mentors") for m in new.mentors),
+            buckets=session.shared.context_buckets,
             created_by=viewer.known(),
             created_on=now,
             updated_on=now,
@@ -72,7 +73,9 @@ async def create_context(session: Session, new: NewContext) -> Context:
     if applied.applied:
         return context
     stored = await session.library.context(context.context_id)
-    if stored != replace(context, created_on=stored.created_on, updated_on=stored.updated_on):
+    if stored != replace(
+        context, buckets=stored.buckets, created_on=stored.created_on, updated_on=stored.updated_on
+    ):
         raise InvalidInput(f"context {context.context_id} exists and is different", field="contextId")
     return stored
 

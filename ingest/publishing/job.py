@@ -14,6 +14,7 @@ from typing import Any, Self
 import orjson
 
 from ingest.jobs.plans import Checkpoint, JobKind
+from ingest.jobs.records import JobRecord
 from ingest.jobs.runner import Jobs
 from ingest.publishing.direct import digest_of
 from ingest.publishing.icons import fetch_icons
@@ -39,6 +40,7 @@ from rules.contents import RETIRED, ContentKind, Metadata
 from rules.drafts import DraftStatus
 from rules.errors import StoreUnavailable
 from rules.hierarchy import Hierarchy, RelationTree, is_collection, relations_of
+from rules.jobs import JobState
 from rules.packages import PackageVariant, icon_urls, package_url
 from rules.publication import (
     Release,
@@ -116,6 +118,15 @@ class PublishOrder:
 def steps_of(arguments: Mapping[str, Any]) -> Sequence[str]:
     """Returns the steps of the job with these arguments."""
     return PublishOrder.of(arguments).steps
+
+
+def nodes_of_steps(job: JobRecord) -> dict[str, int]:
+    """Returns how many nodes each step writes that writes them in portions, once that is known."""
+    done = {step.name: step.checkpoint.done for step in job.steps if step.state is JobState.DONE}
+    if not {"validate", "collect"} <= done.keys():
+        return {}
+    nodes = done["validate"]
+    return {"hierarchy": done["collect"] + 1, "relations": nodes, "contents": nodes - 1}
 
 
 Checkpoints = AsyncIterator[Checkpoint]

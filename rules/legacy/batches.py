@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 
-from rules.contexts import Context, EnrolmentType
+from rules.contexts import BUCKETS, Context, EnrolmentType
 from rules.identifiers import ContextType
 from rules.legacy.tables import LegacyRow
 from rules.legacy.values import Mapped, Unreadable, first_moment, ids_in, value_in, whole_in
@@ -14,9 +14,9 @@ _COMPLETED = 2
 """The status of a batch that is over."""
 
 
-def context_of_batch(row: LegacyRow, zone: tzinfo = UTC) -> Mapped[Context]:
+def context_of_batch(row: LegacyRow, zone: tzinfo = UTC, buckets: int = BUCKETS) -> Mapped[Context]:
     """A row of course_batch. Dates that contradict each other are kept, and noted. An end is the last moment of its day
-    in the platform's ``zone``. One that has the status of a batch that is over has an end."""
+    in the platform's ``zone``. One that has the status of a batch that is over has an end. ``buckets``: of a context that is not there yet."""
     notes: list[str] = []
     collection_id, context_id = ids_in(row, "collection_id", "context_id")
     if collection_id == context_id:
@@ -52,6 +52,7 @@ def context_of_batch(row: LegacyRow, zone: tzinfo = UTC) -> Mapped[Context]:
         enrolment_type=_enrolment_type(row, notes),
         description=without_hidden(value_in(row, "description", str) or "", lines=True) or None,
         mentors=frozenset(filter(None, row.get("mentors") or ())),
+        buckets=buckets,
         created_by=value_in(row, "createdby", str) or None,
         created_on=created,
         updated_on=updated or created,

@@ -7,6 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.settings import Settings, SettingsError, load, load_settings, shown
+from gateway.wiring import running
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -137,3 +138,11 @@ def test_the_page_about_settings_says_what_the_code_does() -> None:
         for name, field in Settings.model_fields.items()
     ]
     assert [row for row in rows if row[0] == row[0].lower()] == code
+
+
+@pytest.mark.usefixtures("initialised")
+async def test_an_operator_says_how_many_buckets_new_contexts_have() -> None:
+    async with running(load_settings(context_buckets=32)) as instance:
+        assert instance.shared.context_buckets == 32
+    with pytest.raises(SettingsError, match="context_buckets"):
+        load_settings(context_buckets=65)

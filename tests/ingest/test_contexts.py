@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from ingest.commands.contexts import NewContext, create_context, update_context
-from rules.contexts import Context, EnrolmentType
+from ingest.commands.enrolments import EnrolmentCall, enrol
+from loaders.context_learners import learners_in
+from rules.contexts import Context, EnrolmentType, bucket_of
 from rules.errors import Conflict, Forbidden, InvalidInput, NotFound
 from rules.identifiers import ContextType
 from rules.viewers import Role
+from stores.tables import ENROLMENTS_BY_CONTEXT
 from tests.conftest import COURSE, NOW, Instance
 
 NEW = NewContext(
@@ -68,6 +71,36 @@ async def test_a_context_without_an_id_gets_one(without_batch: Instance) -> None
     first, second = [await create_context(creator, replace(NEW, context_id=None)) for _ in range(2)]
     assert first.context_id != second.context_id
     assert await without_batch.shared.library.context(first.context_id) == first
+
+
+async def test_a_context_keeps_the_buckets_that_the_setting_said_when_it_was_created(
+    cohort: Instance,
+) -> None:
+    """Its learners are found in all of them, also by who has another setting."""
+    await cohort.publish()
+    usual = cohort.shared
+    cohort.shared = replace(usual, context_buckets=64)
+    creator = cohort.session("cleo", Role.CREATOR)
+    new = replace(NEW, start_date=None, opens_on=None, enrolment_end_date=None)
+    created = await create_context(creator, new)
+    learners = sorted(f"u{number}" for number in range(40))
+    for learner in learners:
+        await enrol(cohort.session(), EnrolmentCall("course", "b", learner))
+    await cohort.drain()
+    places = {bucket_of(learner, 64) for learner in learners}
+    found = await cohort.stores.rows.partitions(
+        ENROLMENTS_BY_CONTEXT, [("b", "course", bucket) for bucket in range(64)], ("userid",)
+    )
+    assert {key[2] for key, rows in found.items() if rows} == places
+    assert max(places) >= 16
+
+    cohort.shared = usual
+    creator = cohort.session("cleo", Role.CREATOR)
+    assert created.buckets == (await create_context(creator, new)).buckets == 64
+    assert (await update_context(creator, "b", {"name": "Renamed"})).buckets == 64
+    assert (await create_context(creator, replace(NEW, context_id="c"))).buckets == 16
+    pages = learners_in(cohort.stores.rows, cohort.shared.library, "b", "course")
+    assert [learner async for page in pages for learner in page] == learners
 
 
 async def test_of_two_changes_at_once_one_is_a_conflict(without_batch: Instance) -> None:

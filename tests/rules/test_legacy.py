@@ -547,6 +547,14 @@ class TestBatches:
         ]
         assert context_of_batch(OPEN | {"status": 1} | dates).value.end_date is None
 
+    def test_a_new_context_has_the_buckets_of_the_setting_and_a_known_one_its_own(self) -> None:
+        found = context_of_batch(self.ROW, buckets=64).value
+        assert (found.buckets, context_of_batch(self.ROW).value.buckets) == (64, 16)
+        known = replace(found, buckets=4, name="Before", updated_on=None)
+        merged = merged_context(known, found)
+        assert merged is not None
+        assert (merged.name, merged.buckets) == (found.name, 4)
+
     @pytest.mark.parametrize(
         ("given", "kind", "noted"),
         [

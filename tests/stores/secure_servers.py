@@ -18,7 +18,7 @@ from string import Template
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.protocol.admin import CreateAclsRequest
+from aiokafka.protocol.admin import CreateAclsRequest, DescribeAclsRequest
 
 from stack import health, processes
 from stack.servers import QUICK, Place, Server, cassandra, kafka, valkey
@@ -242,8 +242,21 @@ async def _allow(port: int, of: dict[str, Sequence[Acl]]) -> None:
                     what = (acl.resource, f"{PREFIX}.", prefixed, f"User:{user}", "*", operation, allow)
                     answer = await admin._send_request(CreateAclsRequest(*what))
                     assert all(code == 0 for code, _ in answer.creation_responses), answer
+        # The controller has them; the broker goes by them a moment later.
+        wanted = sum(len(acl.operations) for acls in of.values() for acl in acls)
+        async with asyncio.timeout(PATIENCE):
+            while await _known_to_the_broker(admin) < wanted:
+                await asyncio.sleep(0.05)
     finally:
         await admin.close()
+
+
+async def _known_to_the_broker(admin: AIOKafkaAdminClient) -> int:
+    whatever = 1  # Kafka's number
+    filters = (whatever, None, whatever, None, None, whatever, whatever)
+    answer = await admin._send_request(DescribeAclsRequest(*filters))
+    assert answer.error_code == 0, answer
+    return sum(len(acls) for *_, acls in answer.resources)
 
 
 # Valkey

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import struct
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -12,8 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvloop
-from cassandra import AuthenticationFailed
-from cassandra.connection import ConnectionBusy, ConnectionShutdown, DefaultEndPoint
+from cassandra import AuthenticationFailed, OperationTimedOut
+from cassandra.connection import ConnectionBusy, ConnectionShutdown, DefaultEndPoint, HeartbeatFuture
 from cassandra.protocol import OptionsMessage
 from cassandra.query import SimpleStatement
 from cassandra.segment import CrcException, SegmentCodec
@@ -121,6 +122,7 @@ async def test_statements_are_sent_from_other_threads_too() -> None:
     await rows.close()
 
 
+ONE_ROW = "SELECT key FROM system.local"
 LARGE = 4_000_000
 WIDE = "0123456789" * 5_000
 
@@ -341,6 +343,33 @@ async def test_a_statement_ends_in_time_whatever_happens_to_connections(
         connection.close()
 
 
+async def test_what_follows_a_segment_that_was_changed_on_its_way_is_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The driver would take each six bytes for the head of another segment: seconds of the loop for an answer of 256 KB."""
+    connections = connections_on(asyncio.get_running_loop())
+    async with peer(ends=False) as address:
+        connection = await asyncio.to_thread(connections, address)
+        await until(lambda: connection in connections.open)
+        connection._enable_checksumming()
+        whole, changed = io.BytesIO(), io.BytesIO()
+        _Segments().encode(whole, struct.pack(">BBhBi", 0x85, 0, 7, 8, 0))  # an answer that nobody waits for
+        _Segments().encode(changed, bytes(100_000))
+        looked_at = []
+        decode = _Segments.decode_header
+
+        def counted(self: _Segments, buffer: io.BytesIO) -> Any:
+            looked_at.append(buffer.tell())
+            return decode(self, buffer)
+
+        monkeypatch.setattr(_Segments, "decode_header", counted)
+        connection._iobuf.write(whole.getvalue() + b"\xff" + changed.getvalue()[1:])
+        connection.process_io_buffer()
+        assert len(looked_at) == 2
+        assert connection.is_closed
+        assert "CRC" in str(connection.last_error)
+
+
 # --- loops that end
 
 
@@ -394,6 +423,50 @@ def test_a_connection_lives_on_where_its_loop_stands_still_for_long(
         runner.run(rows.ping())
         assert connections_of(rows._session) == connections
         runner.run(rows.close())
+
+
+@pytest.mark.stack
+@on_both_loops
+def test_work_that_holds_the_loop_for_longer_than_a_heartbeat_may_take_costs_neither_connections_nor_answers(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    times_as_served(monkeypatch)
+    monkeypatch.setattr(cassandra_session, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(cassandra_session, "SILENCE", 0.2)
+    beats = 0
+    wait = HeartbeatFuture.wait
+
+    def counted(self: HeartbeatFuture, timeout: float) -> None:
+        nonlocal beats
+        try:
+            wait(self, timeout)
+        except OperationTimedOut:
+            beats += 1
+            raise
+
+    monkeypatch.setattr(HeartbeatFuture, "wait", counted)
+
+    async def held() -> None:
+        rows = await CassandraRows.open(CASSANDRA)
+        connections = connections_of(rows._session)
+        asked = [
+            asyncio.create_task(rows._session.send("one", SimpleStatement(ONE_ROW, is_idempotent=idempotent)))
+            for idempotent in (True, False)
+        ]
+        await asyncio.sleep(0)
+        until_missed = time.monotonic() + 60
+        while not beats:
+            assert time.monotonic() < until_missed
+            time.sleep(0.05)  # noqa: ASYNC251 - it is what holds the loop
+        time.sleep(0.5)  # noqa: ASYNC251
+        assert [answer.rows for answer in await asyncio.gather(*asked)] == [[("local",)]] * 2
+        assert connections_of(rows._session) == connections
+        assert not any(connection.is_defunct or connection.is_closed for connection in connections)
+        await rows.ping()
+        await rows.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(held())
 
 
 # --- timers

@@ -746,6 +746,34 @@ async def test_a_coordinator_that_is_still_loading_is_asked_for_the_lag_again(
 
 
 @pytest.mark.stack
+async def test_many_calls_at_the_start_ask_once_which_topics_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prefix, asked = prefix_(), 0
+    await (await KafkaEvents.open(f"kafka://{SERVERS}", prefix)).init([ONE, FOUR])
+    describe = AIOKafkaAdminClient.describe_topics
+
+    async def counted(self: AIOKafkaAdminClient, *args: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await describe(self, *args)
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "describe_topics", counted)
+    events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix)
+    await asyncio.gather(
+        *(events.send(topic, Message("key", b"value")) for topic in ("one", "four") for _ in range(20))
+    )
+    assert asked == 1
+    # One that was not there is asked for again: it may have been made since.
+    with pytest.raises(InvalidInput, match="run cohort init"):
+        await events.send("kept", Message("key", b"value"))
+    await events.init([Topic("kept", partitions=1)])
+    await events.send("kept", Message("key", b"value"))
+    assert sum((await events.lag("nobody", ["one", "four", "kept"])).values()) == 41
+    await events.close()
+
+
+@pytest.mark.stack
 async def test_topics_are_made_as_they_are_declared() -> None:
     events = await KafkaEvents.open(f"kafka://{SERVERS}", prefix_())
     await events.init([ONE, Topic("kept", partitions=3, retention_days=None)])

@@ -14,7 +14,7 @@ import duckdb
 import orjson
 import pytest
 
-from druid_specs import ACTIVITY_STATE, DATA_SOURCES
+from druid_specs import ACTIVITY_STATE, DATA_SOURCES, DataSource
 from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
 from stores.deadline import deadline
 from stores.duckdb_file import READERS, DuckFile
@@ -417,4 +417,171 @@ async def test_queries_wait_while_the_file_is_written_anew(tmp_path: Path) -> No
         await file.renew(lambda connection: None)
         await asyncio.sleep(0.01)
     assert {answer for answers in await asyncio.gather(*asked) for answer in answers} == {(1000,)}
+    await file.close()
+
+
+# --- after what went wrong
+
+
+def older_state() -> DataSource:
+    """The source as a version knew it that had no ``status``."""
+    supervisor = copy.deepcopy(dict(ACTIVITY_STATE.supervisor))
+    schema = supervisor["spec"]["dataSchema"]
+    schema["metricsSpec"] = [metric for metric in schema["metricsSpec"] if metric["name"] != "status"]
+    return replace(ACTIVITY_STATE, supervisor=supervisor)
+
+
+async def test_a_column_that_an_older_version_did_not_know_is_empty_beside_what_that_wrote(
+    events: EmbeddedEvents, tmp_path: Path
+) -> None:
+    """Upgraded, taken back, and upgraded again. What is sent again then, as it was, fills the column."""
+    path = tmp_path / "groups.duckdb"
+    await send(events, "ann", "bob", version=1, status=2)
+    newer = await DuckGroups.open(path, events)
+    await until(newer, ("ann", 2), ("bob", 2))
+    await newer.close()
+    told = {name: value for name, value in state("a", "ann", 2, time_spent=7).items() if name != "status"}
+    same = {name: value for name, value in state("a", "bob", 1).items() if name != "status"}
+    await events.send(STATES.name, message(told), message(same))
+    older = await DuckGroups.open(path, events, [older_state()])
+    spent = Rows(older_state(), ("time_spent",), (("user_id", ("ann",)),))
+    async with asyncio.timeout(60):
+        while await found(older, spent) != [(7,)]:
+            await asyncio.sleep(0.02)
+    await older.close()
+    again = await DuckGroups.open(path, events)
+    await until(again, ("ann", None), ("bob", 2))
+    await send(events, "ann", version=2, status=1)
+    await until(again, ("ann", 1), ("bob", 2))
+    await again.close()
+
+
+FILLS_THE_DISK = """
+import asyncio, resource, signal, sys
+from pathlib import Path
+
+from rules.errors import StoreUnavailable
+from stores.duckdb_file import DuckFile
+from stores.groups import Lane
+
+ROWS = "SELECT range + {0} AS n, sha256(range::VARCHAR) || sha256((range + 7)::VARCHAR) FROM range({1})"
+
+
+def insert(start, count):
+    return lambda connection: connection.execute("INSERT INTO t " + ROWS.format(start, count))
+
+
+def counted(connection):
+    return connection.execute("SELECT count(*) FROM t").fetchone()[0]
+
+
+async def main(path):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit fails, as on a full disk
+    file = await DuckFile.open(path)
+    await file.write(lambda connection: connection.execute("CREATE TABLE t (n BIGINT PRIMARY KEY, text VARCHAR)"))
+    await file.write(insert(0, 300_000))
+    await file.renew(lambda connection: None)
+    held = 300_000
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100_000, resource.RLIM_INFINITY))
+    while True:
+        try:
+            await file.write(insert(held, 60_000))
+        except StoreUnavailable as error:
+            print(error.detail, flush=True)
+            break
+        held += 60_000
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    # The batch whose answer was an error may be there: it comes again, and changes nothing.
+    left = await asyncio.gather(*(file.read(Lane.PAGES, counted) for _ in range(5)))
+    assert set(left) <= {held, held + 60_000}, (left, held)
+    await file.write(insert(10_000_000, 1))
+    assert await file.read(Lane.PAGES, counted) == left[0] + 1
+    await file.close()
+    again = await DuckFile.open(path)
+    assert await again.read(Lane.PAGES, counted) == left[0] + 1
+    await again.close()
+
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+async def test_a_file_whose_disk_was_full_goes_on_with_what_was_acknowledged(tmp_path: Path) -> None:
+    """DuckDB refuses everything after that, until the file is opened again."""
+    path = str(tmp_path / "groups.duckdb")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", FILLS_THE_DISK, path, stdout=PIPE, stderr=PIPE
+    )
+    out, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    assert b"FatalException" in out
+
+
+async def test_a_file_that_could_not_be_written_anew_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = await DuckFile.open(tmp_path / "groups.duckdb")
+    await file.write(lambda connection: connection.execute("CREATE TABLE t AS SELECT 7 AS n"))
+
+    def refuses(*_: object) -> None:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(Path, "replace", refuses)
+    with pytest.raises(StoreUnavailable):
+        await file.renew(lambda connection: None)
+    monkeypatch.undo()
+    assert names_in(tmp_path, "groups*") == ["groups.duckdb"]
+    answers = await asyncio.gather(
+        *(file.read(Lane.PAGES, lambda connection: connection.execute("FROM t").fetchall()) for _ in range(5))
+    )
+    assert answers == [[(7,)]] * 5
+    await file.renew(lambda connection: None)
+    assert await file.read(Lane.PAGES, lambda connection: connection.execute("FROM t").fetchall()) == [(7,)]
+    await file.close()
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+
+from stores.duckdb_file import DuckFile
+
+
+async def main(path):
+    file = await DuckFile.open(path)
+    await file.write(lambda connection: connection.execute("CREATE TABLE t (batch BIGINT, n BIGINT)"))
+    batch = 0
+    while True:
+        def insert(connection):
+            for part in range(4):
+                connection.execute("INSERT INTO t SELECT ?, range FROM range(2500)", [batch])
+        await file.write(insert)
+        print(batch, flush=True)
+        batch += 1
+
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+async def test_a_file_whose_process_was_killed_has_whole_batches_and_all_that_were_acknowledged(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "groups.duckdb"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(path), stdout=PIPE)
+    assert process.stdout is not None
+    for _ in range(20):
+        last = int(await process.stdout.readline())
+    process.kill()
+    told = [int(line) for line in (await process.communicate())[0].splitlines()]
+    last = max([last, *told])
+    file = await DuckFile.open(path)
+    counts = await file.read(
+        Lane.PAGES,
+        lambda connection: connection.execute(
+            "SELECT batch, count(*) FROM t GROUP BY batch ORDER BY batch"
+        ).fetchall(),
+    )
+    assert {count for _, count in counts} == {10_000}
+    assert [batch for batch, _ in counts] in ([*range(last + 1)], [*range(last + 2)])
     await file.close()

@@ -21,7 +21,7 @@ from stores.tables import CONTEXTS
 async def bring_batches(migrating: Migrating, rows: Sequence[LegacyRow], report: TableReport) -> None:
     """Brings a page of course_batch."""
     found: dict[Key, list[Context]] = defaultdict(list)
-    read = partial(context_of_batch, zone=migrating.zone)
+    read = partial(context_of_batch, zone=migrating.zone, buckets=migrating.shared.context_buckets)
     for name, mapped in report.readable(rows, ("collection_id", "context_id"), read):
         report.note(mapped.notes, name)
         found[mapped.value.context_id,].append(mapped.value)
