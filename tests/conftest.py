@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import gc
+import logging
 import os
 import shutil
 import ssl
@@ -65,7 +66,6 @@ from stores.topics import (
     WORKER_GROUP,
 )
 from tests.cache_server import end_cache_server, share_cache_server
-from tests.ready_process import end_ready_process, start_from_ready
 
 if TYPE_CHECKING:
     from cassandra.cluster import Cluster
@@ -116,11 +116,6 @@ def pytest_configure(config: pytest.Config) -> None:
         keep_files_in_memory()
     give_stores_time()
     read_authorities_once()
-
-
-def pytest_sessionstart() -> None:
-    if not is_thorough():  # the profile is known by now
-        start_from_ready()
 
 
 def keep_files_in_memory() -> None:
@@ -579,7 +574,6 @@ def operator(server: str) -> "CassandraDriver":
 
 def pytest_sessionfinish() -> None:
     end_cache_server()
-    end_ready_process()
     while _empty_keyspaces:
         url = _empty_keyspaces.pop()
         keyspace = urlsplit(url).path.strip("/")
@@ -650,6 +644,16 @@ def the_collector_of_tests() -> Iterator[None]:
     if gc.get_threshold() != before:
         leave_out_nothing()
         collect_seldom()
+
+
+@pytest.fixture(autouse=True)
+def the_log_of_tests() -> Iterator[None]:
+    """A test that sets up logging as a process of Cohort does leaves the next one the levels that pytest has, whatever loggers remember."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    logging.disable(logging.NOTSET)
+    root.setLevel(level)
 
 
 @pytest.hookimpl(optionalhook=True)

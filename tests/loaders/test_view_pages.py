@@ -1,10 +1,13 @@
 """Pages of the views of a place, over rows of which some are no views."""
 
+from typing import Any
+
 import pytest
 
 from loaders.views import row_key
 from resolvers.listed_views import ListedView
-from resolvers.views import views_everywhere, views_page
+from resolvers.paging import Page
+from resolvers.views import ViewsWanted, views_everywhere, views_page, views_page_in_short
 from rules.identifiers import ViewKey
 from stores.rows import Write
 from stores.tables import LEARNER_SCOPES, VIEWS
@@ -30,12 +33,8 @@ async def test_rows_without_a_view_end_no_list_early(cohort: Instance, details: 
         more = True
         while more:
             after = seen[-1] if seen else None
-            page = await views_page(
-                *(session, "ada", "course", "batch"),
-                content_ids=None,
-                first=first,
-                after=after,
-                details=details,
+            page: Page[Any] = await (views_page if details else views_page_in_short)(
+                session, "ada", ViewsWanted("course", "batch"), first=first, after=after
             )
             seen += [
                 view.content_id if isinstance(view, ListedView) else view.key.content_id
