@@ -18,8 +18,9 @@ from threading import Event
 from typing import Any, ClassVar
 from zlib import crc32
 
-from cassandra import OperationTimedOut
+from cassandra import OperationTimedOut, ProtocolVersion
 from cassandra.connection import Connection, ConnectionBusy, ConnectionException, ConnectionShutdown
+from cassandra.protocol import _SKIP_METADATA_FLAG, ExecuteMessage
 from cassandra.segment import CRC32_INITIAL, CrcException, Segment, SegmentCodec, SegmentHeader, compute_crc24
 
 from stores.cassandra_policies import SILENCE, cannot_authorise
@@ -90,6 +91,8 @@ class LoopConnection(Connection):  # type: ignore[misc]
 
     def send_msg(self, msg: Any, request_id: int, *args: Any, **kwargs: Any) -> int:
         """As the driver's. ConnectionBusy where too much waits to be sent; the driver forgets then that nothing is under way."""
+        if msg.__class__ is ExecuteMessage and msg.skip_meta and self.protocol_version in _KNOWS_COLUMNS:
+            msg.__class__ = _Execute
         try:
             return int(super().send_msg(msg, request_id, *args, **kwargs))
         except ConnectionBusy:
@@ -274,6 +277,23 @@ class _Timer:
             callback = self._callback  # another thread may cancel at any moment
             if callback is not None:
                 callback()
+
+
+class _Execute(ExecuteMessage):  # type: ignore[misc]
+    """Asks for rows without the names and types of their columns, which the prepared statement has. The driver means to ask so, and does
+    not. Where a table has changed meanwhile the server tells them all the same, as it is told which ones are known."""
+
+    def send_body(self, f: BytesIO, protocol_version: int) -> None:
+        begun = f.tell()
+        super().send_body(f, protocol_version)
+        # Behind two ids, each with its length, and the consistency: the last of four bytes of flags.
+        flags = begun + 2 + len(self.query_id) + 2 + len(self.result_metadata_id) + 2 + 3
+        with f.getbuffer() as sent:
+            sent[flags] |= _SKIP_METADATA_FLAG
+
+
+_KNOWS_COLUMNS = (ProtocolVersion.V5, ProtocolVersion.V6)
+"""Versions of the protocol whose servers are told, by an id, which columns the client knows."""
 
 
 class _Segments(SegmentCodec):  # type: ignore[misc]

@@ -259,14 +259,22 @@ class CassandraSession:
                 callback_args=(future, response),
                 errback_args=(future, response),
             )
-            return await future
+            try:
+                return await future
+            finally:
+                del (
+                    future,
+                    response,
+                )  # they have the error, whose trace has this frame: they would hold each other
 
     def _succeeded(
         self, rows: list[tuple[Any, ...]] | None, future: asyncio.Future[Answer], response: Any
     ) -> None:
+        response.clear_callbacks()  # they have the response: all that was read would stay until the garbage collector finds it
         self._answer(future, Answer(rows or [], response._paging_state, response._col_names), None)
 
     def _failed(self, error: BaseException, future: asyncio.Future[Answer], response: Any) -> None:
+        response.clear_callbacks()
         self._nodes.distrust(response._current_host, error)
         self._answer(future, None, error)
 

@@ -1,6 +1,7 @@
 """Connections of the driver on the event loop: who sends and receives, and what ends them."""
 
 import asyncio
+import gc
 import io
 import struct
 import threading
@@ -10,10 +11,12 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 import uvloop
-from cassandra import AuthenticationFailed, OperationTimedOut
+from cassandra import AuthenticationFailed, InvalidRequest, OperationTimedOut
+from cassandra.cluster import ResponseFuture
 from cassandra.connection import ConnectionBusy, ConnectionShutdown, DefaultEndPoint, HeartbeatFuture
 from cassandra.protocol import OptionsMessage
 from cassandra.query import SimpleStatement
@@ -21,9 +24,11 @@ from cassandra.segment import CrcException, SegmentCodec
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from stores import cassandra_session
+from stores.cassandra_address import Address
 from stores.cassandra_connection import LoopConnection, _Segments, connections_on
 from stores.cassandra_session import CassandraSession
 from stores.deadline import deadline
+from stores.meter import Meter
 from stores.rows_cassandra import CassandraRows
 from tests.conftest import CASSANDRA, times_as_served
 from tests.outages.proxies import Fault, Proxy
@@ -109,6 +114,88 @@ async def test_what_is_sent_in_one_turn_goes_out_together(monkeypatch: pytest.Mo
     await asyncio.gather(*(rows.clock() for _ in range(50)))
     await rows.close()
     assert sent[0] > 50 * len("SELECT toUnixTimestamp(now()) FROM system.local")
+
+
+@pytest.fixture
+async def made() -> AsyncIterator[CassandraSession]:
+    """A session, with a table of one row whose names are told nowhere else."""
+    session = CassandraSession(Address.parse(CASSANDRA), Meter(), 16)
+    await session.connect()
+    keyspace = f"test_{uuid4().hex[:10]}"
+    await session.change_schema(
+        f"CREATE KEYSPACE {keyspace} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}",
+        f"CREATE TABLE {keyspace}.told (place text PRIMARY KEY, first text, second map<text, text>)",
+    )
+    session.keyspace = keyspace  # type: ignore[attr-defined]
+    insert = plain(f"INSERT INTO {keyspace}.told (place, first, second) VALUES ('a', 'b', {{'c': 'd'}})")
+    await session.send("insert", insert)
+    try:
+        yield session
+    finally:
+        await session.change_schema(f"DROP KEYSPACE {keyspace}")
+        await session.close()
+
+
+async def row_of(session: CassandraSession, columns: str) -> Any:
+    prepared = await session.prepare(f"SELECT {columns} FROM {session.keyspace}.told WHERE place = ?")  # type: ignore[attr-defined]
+    return (await session.send("select", prepared.bind(["a"]))).rows[0]
+
+
+@pytest.mark.stack
+async def test_answers_do_not_tell_again_which_columns_they_have(
+    made: CassandraSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await row_of(made, "first, second") == ("b", {"c": "d"})
+    heard = []
+    process = LoopConnection.process_io_buffer
+
+    def noted(self: LoopConnection) -> None:
+        heard.append(self._io_buffer.io_buffer.getvalue())
+        process(self)
+
+    monkeypatch.setattr(LoopConnection, "process_io_buffer", noted)
+    assert await row_of(made, "first, second") == ("b", {"c": "d"})
+    answer = b"".join(heard)
+    assert b"b" in answer
+    assert b"second" not in answer
+
+
+@pytest.mark.stack
+async def test_a_statement_that_was_prepared_before_its_table_changed_is_answered_rightly(
+    made: CassandraSession,
+) -> None:
+    """The server tells the columns then: a client that went by those of before would mix them up."""
+    before = await row_of(made, "*")
+    assert tuple(before) == ("a", "b", {"c": "d"})
+    await made.change_schema(
+        f"ALTER TABLE {made.keyspace}.told ADD alike text",  # type: ignore[attr-defined]
+        f"ALTER TABLE {made.keyspace}.told DROP first",  # type: ignore[attr-defined]
+    )
+    assert tuple(await row_of(made, "*")) == ("a", None, {"c": "d"})
+
+
+@pytest.mark.stack
+async def test_statements_leave_nothing_to_the_garbage_collector(made: CassandraSession) -> None:
+    async def ask() -> None:
+        await row_of(made, "first, second")
+        with suppress(InvalidRequest):
+            await made.send("select", plain("SELECT nothing FROM nowhere"))
+
+    for _ in range(3):
+        await ask()
+    gc.collect()
+    gc.disable()
+    try:
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        for _ in range(10):
+            await ask()
+        await asyncio.sleep(0)
+        gc.collect()
+        assert [one for one in gc.garbage if isinstance(one, ResponseFuture | InvalidRequest)] == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
 
 
 @pytest.mark.stack
