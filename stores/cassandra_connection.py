@@ -20,7 +20,7 @@ from zlib import crc32
 
 from cassandra import OperationTimedOut, ProtocolVersion
 from cassandra.connection import Connection, ConnectionBusy, ConnectionException, ConnectionShutdown
-from cassandra.protocol import _SKIP_METADATA_FLAG, ExecuteMessage
+from cassandra.protocol import _SKIP_METADATA_FLAG, ExecuteMessage, PrepareMessage, ProtocolHandler
 from cassandra.segment import CRC32_INITIAL, CrcException, Segment, SegmentCodec, SegmentHeader, compute_crc24
 
 from stores.cassandra_policies import SILENCE, cannot_authorise
@@ -36,10 +36,12 @@ _LOOKED_AT = 0.1
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-def connections_on(loop: asyncio.AbstractEventLoop) -> "type[LoopConnection]":
-    """The class of connections whose sockets this loop has, for one Cluster of the driver: ``connection_class``."""
+def connections_on(loop: asyncio.AbstractEventLoop, answers: Any = ProtocolHandler) -> "type[LoopConnection]":
+    """The class of connections whose sockets this loop has, for one Cluster of the driver: ``connection_class``. ``answers``: the
+    protocol handler of its session."""
     members = {
         "loop": loop,
+        "answers": answers,
         "context": Context(),
         "received": memoryview(bytearray(_RECEIVED)),
         "open": set(),
@@ -56,6 +58,8 @@ class LoopConnection(Connection):  # type: ignore[misc]
     """Its methods may be called in any thread. Only a turn of the loop touches the socket, until the loop has ended."""
 
     loop: ClassVar[asyncio.AbstractEventLoop]
+    answers: ClassVar[Any]
+    """Reads what is told of a statement that is prepared, which are its answers' columns. The driver has its own do that."""
     context: ClassVar[Context]
     """An empty one: what the connection does is of no request."""
     received: ClassVar[memoryview]
@@ -93,6 +97,8 @@ class LoopConnection(Connection):  # type: ignore[misc]
         """As the driver's. ConnectionBusy where too much waits to be sent; the driver forgets then that nothing is under way."""
         if msg.__class__ is ExecuteMessage and msg.skip_meta and self.protocol_version in _KNOWS_COLUMNS:
             msg.__class__ = _Execute
+        elif msg.__class__ is PrepareMessage:
+            kwargs["decoder"] = self.answers.decode_message
         try:
             return int(super().send_msg(msg, request_id, *args, **kwargs))
         except ConnectionBusy:

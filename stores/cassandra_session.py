@@ -156,7 +156,7 @@ class CassandraSession:
             prepare_on_all_hosts=False,
             max_schema_agreement_wait=0,  # change_schema waits
             **self.connecting,
-            connection_class=connections_on(self._loop),
+            connection_class=connections_on(self._loop, self.answers),
             # Else the last part of what is sent may wait 40 ms for an ACK.
             sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             compression=False,
