@@ -14,35 +14,42 @@ from inspect import iscoroutine
 from typing import Any
 
 from graphql import (
-    DirectiveNode,
     DocumentNode,
-    FragmentSpreadNode,
+    FieldNode,
     GraphQLField,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLResolveInfo,
     GraphQLSchema,
-    Node,
     OperationDefinitionNode,
     OperationType,
-    VariableNode,
-    Visitor,
+    SelectionNode,
     get_named_type,
     is_list_type,
-    visit,
 )
 from strawberry.types import ExecutionResult
 
 from graph.access import Access, declared_by
 from graph.answered_fields import Place, Refused
+from graph.encoding import SentAsIs
 from graph.fields import COMPILED
 from graph.given_values import LEFT_OUT, Given, GivenVariables, NotCompiled, Variables
+from graph.kept_readers import Readers
 from graph.projection import ProjectingExecutor
 from graph.reads import Caller, NotPlain, Show
 from graph.upstream import LEAST, Path, Selected, classes_of, definition_of
 from graph.upstream_inputs import Resolver, info_of, resolver_of, selected, variables_told
 from resolvers.nouns import Session, breathe, over, stepwise
+
+MOST_FIELDS = 300
+"""Fields of an operation, those of fragments as often as they are used. To compile more would hold the loop for tens of milliseconds."""
+OF_RESOLVED = 2
+"""Fields that are read which take as much memory, beside itself, as one that a resolver answers: some 2.4 KB."""
+
+
+class _NoRoom(NotCompiled):
+    """The operations of the document have as many compiled fields as they may."""
 
 
 class _Declined(Exception):
@@ -81,7 +88,7 @@ class _Resolved:
 
     async def shown(self, source: Any, request: _Request) -> Any:
         value = await self._value(source, request)
-        request.caller.bill.built(LEAST)
+        request.caller.bill.built(len(value.data) if value.__class__ is SentAsIs else LEAST)
         if value is None and self.may_be_null:
             return None
         if self.show is not None:
@@ -180,10 +187,11 @@ class CompiledOperation:
 
     async def execute(self, session: Session, given: dict[str, Any]) -> ExecutionResult | Mapping[Place, Any]:
         """The result. What resolvers have given, where only the libraries can answer the request."""
-        request = _Request(session, given)
+        request, billed = _Request(session, given), session.bill.bytes
         try:
             data = await self.root.shown(None, request)
         except Exception:  # noqa: BLE001 - the executor meets it, too, and tells it
+            session.bill.bytes = billed  # the executor builds all of the answer
             return request.answered
         return ExecutionResult(data, None, {})
 
@@ -195,10 +203,13 @@ def compiled(
     executor: ProjectingExecutor,
 ) -> CompiledOperation | None:
     """The operation of a valid document, compiled; None where it can't be. ``executor``: one of the document, of no request."""
+    readers = executor.readers or Readers(document, MOST_FIELDS)
+    left = readers.left
     try:
         variables = GivenVariables(schema, operation)
-        root = _Compiler(schema, document, operation, executor, variables).root()
+        root = _Compiler(schema, operation, executor, readers, variables).root()
     except NotCompiled:
+        readers.left = left
         return None
     return CompiledOperation(operation, variables, root)
 
@@ -207,13 +218,13 @@ class _Compiler:
     def __init__(
         self,
         schema: GraphQLSchema,
-        document: DocumentNode,
         operation: OperationDefinitionNode,
         executor: ProjectingExecutor,
+        readers: Readers,
         variables: GivenVariables,
     ) -> None:
-        self._schema, self._document, self._operation = schema, document, operation
-        self._executor, self._variables = executor, variables
+        self._schema, self._operation = schema, operation
+        self._executor, self._readers, self._variables = executor, readers, variables
 
     def root(self) -> _Object:
         """The operation's fields. NotCompiled where one of them can't be."""
@@ -221,7 +232,8 @@ class _Compiler:
         if (
             of is None
             or self._operation.operation is OperationType.SUBSCRIPTION
-            or self._found(self._operation).directives
+            or self._readers.within(self._operation).directives
+            or self._readers.within(self._operation).fields > MOST_FIELDS
         ):
             raise NotCompiled
         fields = self._executor.below(of, selected(self._operation))
@@ -237,6 +249,12 @@ class _Compiler:
         definition = None if declared is None else definition_of(declared)
         return definition is not None and COMPILED in definition.metadata
 
+    def _takes(self, fields: int) -> None:
+        """Takes of the room that operations of the document have together: its memory was counted by its tokens."""
+        self._readers.left -= fields
+        if self._readers.left < 0:
+            raise _NoRoom
+
     def _object(
         self,
         of: GraphQLObjectType,
@@ -251,8 +269,9 @@ class _Compiler:
     def _field(
         self, parent: GraphQLObjectType, name: str, asked: Selected, path: Path | None
     ) -> tuple[Show | None, _Resolved | None]:
+        self._takes(1)
         node = asked[0].node
-        varies = any(self._found(one.node).variables for one in asked)
+        varies = any(self._readers.within(one.node).variables for one in asked)
         read = None if varies else self._executor.reader(parent, asked)
         declared = parent.fields.get(node.name.value)
         resolver = None if declared is None else resolver_of(declared)
@@ -262,6 +281,8 @@ class _Compiler:
             return read, None
         try:
             return read, self._resolved(parent, declared, resolver, asked, Path(path, name, parent.name))
+        except _NoRoom:
+            raise
         except NotCompiled:
             if read is None:
                 raise
@@ -275,6 +296,7 @@ class _Compiler:
         asked: Selected,
         path: Path,
     ) -> _Resolved:
+        self._takes(OF_RESOLVED)
         node = asked[0].node
         given = {argument.name.value: argument for argument in node.arguments or ()}
         info = info_of(
@@ -304,7 +326,7 @@ class _Compiler:
         self, of: GraphQLOutputType, asked: Selected, path: Path
     ) -> tuple[Show | None, _Object | None]:
         """What shows a value of this type. NotCompiled where nothing does."""
-        varies = any(self._found(one.node.selection_set).variables for one in asked if one.node.selection_set)
+        varies = any(self._readers.within(part).variables for one in asked for part in _below(one.node))
         show = None if varies else self._executor.value_reader(of, asked)
         within = get_named_type(of)
         below = None
@@ -313,6 +335,8 @@ class _Compiler:
             try:
                 if classes is not None and fields is not None:
                     below = self._object(within, fields, classes, path)
+            except _NoRoom:
+                raise
             except NotCompiled:
                 if show is None:
                     raise
@@ -321,27 +345,10 @@ class _Compiler:
         has_resolvers = below is not None and any(resolved is not None for *_, resolved in below.fields)
         return show, below if has_resolvers or show is None else None
 
-    def _found(self, within: Node) -> "_Found":
-        """What is in this part of the document, and in all fragments where it uses any."""
-        found = _Found()
-        visit(within, found)
-        if found.spreads:
-            for part in self._document.definitions:
-                if not isinstance(part, OperationDefinitionNode):
-                    visit(part, found)
-        return found
+
+def _below(node: FieldNode) -> Sequence[SelectionNode]:
+    return node.selection_set.selections if node.selection_set else ()
 
 
 def _nullable(of: GraphQLOutputType) -> GraphQLOutputType:
     return of.of_type if isinstance(of, GraphQLNonNull) else of
-
-
-class _Found(Visitor):
-    def __init__(self) -> None:
-        super().__init__()
-        self.variables = self.directives = self.spreads = False
-
-    def enter(self, node: Node, *_: Any) -> None:
-        self.variables |= isinstance(node, VariableNode)
-        self.directives |= isinstance(node, DirectiveNode)
-        self.spreads |= isinstance(node, FragmentSpreadNode)

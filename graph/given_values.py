@@ -67,7 +67,9 @@ class GivenVariables:
             if defined.default_value is not None:
                 if not is_leaf_type(of.of_type if isinstance(of, GraphQLNonNull) else of):
                     raise NotCompiled
-                self._defaults[name] = _constant(defined.default_value, of)
+                self._defaults[name] = default = _constant(defined.default_value, of)
+                if isinstance(default, dict | list):
+                    raise NotCompiled  # of JSON: each request needs one of its own
             if isinstance(of, GraphQLNonNull):
                 self._required.add(name)
 

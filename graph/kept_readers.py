@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from graphql import (
     DocumentNode,
-    FieldNode,
+    ExecutableDefinitionNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLOutputType,
+    SelectionNode,
     Visitor,
     visit,
 )
@@ -30,8 +31,10 @@ class Readers:
             part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)
         }
         self._room = most
+        self.left = most
+        """How many fields of operations may still be compiled, counted so."""
         self._kept: dict[Place, Show | None] = {}
-        self._known: dict[int, _Found] = {}
+        self._known: dict[int, Found] = {}
         """What was found in parts of the document, by their identity."""
 
     def reader(
@@ -42,7 +45,7 @@ class Readers:
         if place in self._kept:
             return self._kept[place]
         made = compiled()
-        found = [self._found(details.node) for details in selected]
+        found = [self.within(details.node) for details in selected]
         given = any(details.fragment_variable_values is not None for details in selected)
         # What only the executor can answer is a place without a reader.
         fields = len(found) if made is None else sum(one.fields for one in found)
@@ -51,35 +54,44 @@ class Readers:
             self._kept[place] = made
         return made
 
-    def _found(self, part: FieldNode | FragmentDefinitionNode) -> "_Found":
+    def within(self, part: SelectionNode | ExecutableDefinitionNode) -> "Found":
         """What there is in it and in the fragments below, as often as they are used: so often a reader has their fields."""
         known = self._known.get(id(part))
         if known is None:
             look = _Look()
             visit(part, look)
             look.enter_leave_map.clear()  # has bound methods of the look itself
-            below = [self._found(self._fragments[name]) for name in look.fragments]
-            fields, variables = sum(one.fields for one in below), any(one.variables for one in below)
-            known = self._known[id(part)] = _Found(look.fields + fields, look.variables or variables)
+            parts = [self.within(self._fragments[name]) for name in look.fragments]
+            known = self._known[id(part)] = Found(
+                look.fields + sum(one.fields for one in parts),
+                look.variables or any(one.variables for one in parts),
+                look.directives or any(one.directives for one in parts),
+            )
         return known
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
+    """How many fields there are in a part of a document, and whether there are variables or directives."""
+
     fields: int
     variables: bool
+    directives: bool
 
 
 class _Look(Visitor):
-    """Sees variables, fields, and which fragments are used."""
+    """Sees variables, directives, fields, and which fragments are used."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.variables = False
+        self.variables = self.directives = False
         self.fields = 0
         self.fragments: list[str] = []
 
     def enter_variable(self, *_: object) -> None:
         self.variables = True
+
+    def enter_directive(self, *_: object) -> None:
+        self.directives = True
 
     def enter_field(self, *_: object) -> None:
         self.fields += 1

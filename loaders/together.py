@@ -152,8 +152,6 @@ class _Together:
 
         shape = ("tuples", table, tuple(columns), _within(among, prefix, after, limit))
         found: Mapping[Key, list[NarrowRow]] = await self._joined(shape, keys, together)
-        if len(found) == len(keys):  # nobody else has asked: the keys of a long list are not looked up again
-            return dict(found)
         return {key: found[key] for key in keys}
 
     async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:

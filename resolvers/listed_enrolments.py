@@ -84,15 +84,16 @@ async def listed(
 ) -> list[ListedEnrolment]:
     """The enrolments in these rows, with all that a list shows of them. ``user_ids``: whose each is, at least as many."""
     users = [user_id for user_id, _ in zip(user_ids, rows, strict=False)]
+    collection_ids = list(dict.fromkeys([row.collection_id for row in rows]))
     published, read_contexts = await asyncio.gather(
-        session.library.published(list(dict.fromkeys([row.collection_id for row in rows]))),
+        session.library.published(collection_ids),
         session.library.contexts.load_many(list(dict.fromkeys([row.context_id for row in rows]))),
     )
     contexts = {context.context_id: context for context in read_contexts if context is not None}
     trees = {identifier: tree for identifier, (_, tree) in published.items() if tree is not None}
     new = tuple.__new__  # counts and names nothing
     keys = [new(ProgressKey, (user_id, *row[:2])) for user_id, row in zip(users, rows, strict=True)]
-    there = keys if len(trees) == len(published) else [key for key in keys if key.collection_id in trees]
+    there = keys if len(trees) == len(collection_ids) else [key for key in keys if key.collection_id in trees]
     figures: Sequence[NarrowFigures | None] = await session.loaders.narrow_figures(there, trees, contexts)
     if len(there) < len(keys):
         by_key = dict(zip(there, figures, strict=True))

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from cassandra.cqltypes import (
     AsciiType,
+    BytesType,
     DateType,
     DoubleType,
     Int32Type,
@@ -140,7 +141,7 @@ class _Source:
     def _part(self, kind: Any, name: str, depth: int, loops: int) -> None:
         """Reads a part behind its length, which is negative for null."""
         kind = _as_sent(kind)
-        null = "<" if issubclass(kind, UTF8Type | AsciiType) else "<="
+        null = "<" if issubclass(kind, UTF8Type | AsciiType | BytesType) else "<="
         self._add(depth, "size, = length(value, at)", "at += 4", f"if size {null} 0: {name} = None", "else:")
         self.value(kind, name, depth + 1, loops)
 

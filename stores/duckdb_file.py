@@ -180,6 +180,7 @@ class DuckFile:
     def _renew(self, then: Callable[[Connection], None]) -> None:
         self._open_again()
         fresh = self._path.with_name(f"{self._path.name}.new")
+        log_of_fresh = fresh.with_name(f"{fresh.name}.wal")
         fresh.unlink(missing_ok=True)
         (name,) = self._connection.execute("SELECT current_database()").fetchone() or ("",)
         self._connection.execute("CHECKPOINT")
@@ -187,13 +188,15 @@ class DuckFile:
             self._connection.execute(f"ATTACH '{_quoted(str(fresh))}' AS renewed")
             fresh.chmod(PRIVATE)
             self._connection.execute(f'COPY FROM DATABASE "{name}" TO renewed')
+            self._connection.execute("CHECKPOINT renewed")
             self._connection.execute("DETACH renewed")
             self._connection.close()
             self._wal.unlink(missing_ok=True)  # before: it must not be taken for the new file's
             fresh.replace(self._path)
         finally:
             self._is_open = False  # whatever happened: what is attached is let go of as well
-            fresh.unlink(missing_ok=True)
+            for left in (fresh, log_of_fresh):  # it has rows, too, which anybody might read
+                left.unlink(missing_ok=True)
         self._open_again()
         then(self._connection)
         self._connection.execute("CHECKPOINT")

@@ -133,4 +133,6 @@ def _scope_writes(item: Recomputed, erased: Container[ProgressKey]) -> Iterator[
     if first and (item.enrolment is None or item.root.content_status or item.root.score.assessed):
         key = item.key
         place = (key.user_id, key.collection_id, key.context_id)
-        yield Write(LEARNER_SCOPES, place, {"scope": scope_of(key.collection_id)})
+        # As old as the change that it lists: an erasure that began since has deleted that change, and its entry is not to come back.
+        time = None if key in erased else item.changed_at
+        yield Write(LEARNER_SCOPES, place, {"scope": scope_of(key.collection_id)}, time)

@@ -21,6 +21,8 @@ from ingest.commands.views import end_view, start_view
 from ingest.job_kinds import job_kind
 from ingest.jobs.erasure import erase_learner
 from ingest.jobs.runner import Jobs
+from ingest.workers.recompute import recompute
+from ingest.workers.refresh import _scope_writes
 from ingest.workers.worker import Worker
 from loaders.aggregates import aggregates_by_key
 from loaders.enrolments import enrolments_page
@@ -786,3 +788,16 @@ async def test_an_erasure_beside_workers_at_work_leaves_nothing(published: Insta
     await asyncio.gather(*running)
     await published.drain()
     assert await rows_of(published, "ann", ERASURES) == []
+
+
+async def test_a_worker_that_was_slow_does_not_list_a_place_again_that_was_erased_meanwhile(
+    cohort: Instance,
+) -> None:
+    """It had read the views, and writes what follows from them after the erasure."""
+    await cohort.publish_course()
+    await start_view(cohort.session("ann"), ViewCall(content_id="a", collection_id="course"))
+    key = ProgressKey("ann", "course", "course")
+    (item,) = (await recompute(cohort.shared, [key])).done
+    await erase_learner(cohort.shared, "ann")
+    await cohort.stores.rows.write(*_scope_writes(item, ()))
+    assert await rows_of(cohort, "ann", ERASURES, JOBS) == []
