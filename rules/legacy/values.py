@@ -43,7 +43,6 @@ class Unreadable(Exception):
 _MILLISECONDS = re.compile(r"(:\d\d):(\d{3})(?!\d)")
 """The platform's texts are yyyy-MM-dd HH:mm:ss:SSSZ: ISO 8601 but for one colon."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _END_OF_DAY = time(23, 59, 59, 999000)
 
 
@@ -60,7 +59,7 @@ def moment_of(value: object, zone: tzinfo = UTC, *, end_of_day: bool = False) ->
     """
     try:
         if type(value) is int:
-            at = _EPOCH + value * _MILLISECOND
+            at = _EPOCH + timedelta(milliseconds=value)
             if not end_of_day:
                 return at
         elif value is None or (isinstance(value, str) and not value.strip()):
@@ -96,11 +95,7 @@ def first_moment(
         if value is None:
             continue
         try:
-            if type(value) is int and not end_of_day:
-                return _EPOCH + value * _MILLISECOND  # as nearly all are
             at = moment_of(value, zone, end_of_day=end_of_day)
-        except OverflowError:
-            raise Unreadable(NO_YEAR, column, value) from None
         except Unreadable as error:
             if not isinstance(value, str):
                 raise Unreadable(error.reason, column, value) from None
@@ -113,23 +108,18 @@ def first_moment(
 
 def ids_in(row: LegacyRow, *parts: str) -> list[str]:
     """Returns the ids in these columns. Raises Unreadable where one of them is no id."""
-    return [id_of(row.get(part), part) for part in parts]
+    return [_id(row.get(part), part) for part in parts]
 
 
-def id_of(value: Any, part: str) -> str:
-    """Returns the id that this value of a column is. Raises Unreadable where it is none."""
+def _id(value: Any, part: str) -> str:
     try:
-        if type(value) is str and _is_plain(value):
-            return value
+        # What is an id as it is, as nearly all are, needs no more than a look. No other space is printable.
+        is_text = type(value) is str and 0 < len(value) <= LONGEST_ID
+        if is_text and value.isprintable() and value[0] != " " != value[-1]:
+            return str(value)
         return checked_id(value_in({part: value}, part, str), part)
     except InvalidInput:
         raise Unreadable(NO_ID, part, value) from None
-
-
-@lru_cache(maxsize=1 << 14)
-def _is_plain(text: str) -> bool:
-    """True if it is an id as it is, as nearly all are; no other space is printable. Of a page most ids are the same few."""
-    return 0 < len(text) <= LONGEST_ID and text.isprintable() and text[0] != " " != text[-1]
 
 
 def value_in(row: LegacyRow, column: str, kind: type[T]) -> T | None:
@@ -161,9 +151,6 @@ def number_in(row: LegacyRow, column: str) -> float | None:
 
 def whole_in(row: LegacyRow, column: str) -> int | None:
     """Returns the number if there is one, as ``number_in``. Raises Unreadable also if it has a fraction."""
-    value: float | None = row.get(column)
-    if value is None or type(value) is int:
-        return value
     value = number_in(row, column)
     if value is None or type(value) is int:
         return value
@@ -178,12 +165,10 @@ def status_in(value: object, column: str = "status") -> Status:
         return Status.NOT_STARTED
     if type(value) is not int:
         raise Unreadable(OTHER_TYPE, column, value)
-    if (status := _STATUSES.get(value)) is None:
-        raise Unreadable(NO_STATUS, column, value)
-    return status
-
-
-_STATUSES = {status.value: status for status in Status}
+    try:
+        return Status(value)
+    except ValueError:
+        raise Unreadable(NO_STATUS, column, value) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from rules.legacy.values import (
     Mapped,
     Unreadable,
     first_moment,
-    id_of,
     ids_in,
     migrated_from,
     number_in,
@@ -37,8 +36,9 @@ def view_of_consumption(row: LegacyRow, at: datetime, zone: tzinfo = UTC) -> Map
     notes: list[str] = []
     user_id, content_id = ids_in(row, "user_id", "content_id")
     # What is blank defaults as in a call.
-    collection_id = id_of(row.get("collection_id") or content_id, "collection_id")
-    context_id = id_of(row.get("context_id") or collection_id, "context_id")
+    collection_id = row.get("collection_id") or content_id
+    named = {"collection_id": collection_id, "context_id": row.get("context_id") or collection_id}
+    collection_id, context_id = ids_in(named, "collection_id", "context_id")
     key = ViewKey(user_id, collection_id, context_id, content_id)
     if key.is_content_alone and key.progress_key.has_context:
         raise Unreadable("a content by itself under a context")
@@ -73,7 +73,7 @@ def view_of_consumption(row: LegacyRow, at: datetime, zone: tzinfo = UTC) -> Map
         progress_details=_details(value_in(row, "progressdetails", str), notes),
         origin=migrated_from(CONSUMPTION, at),
     )
-    return Mapped(view, list(dict.fromkeys(notes)) if notes else notes)
+    return Mapped(view, list(dict.fromkeys(notes)))
 
 
 def _details(text: str | None, notes: list[str]) -> Any:

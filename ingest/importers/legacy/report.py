@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from operator import itemgetter
 from typing import Any, TypeVar
 
 from ingest.importers.legacy.rejects import Rejected
@@ -110,10 +109,9 @@ class TableReport:
     ) -> Iterator[tuple[str, T]]:
         """Counts the rows and gives each that can be read: its name, which is made of the columns ``key``, and what
         ``read`` makes of it. The others are skipped, and rejected if something is wrong with them."""
-        named = itemgetter(*key)
         for row in rows:
             self.read += 1
-            name = " ".join(map(str, named(row)))
+            name = " ".join(str(row[column]) for column in key)
             try:
                 value = read(row)
             except Unreadable as error:
