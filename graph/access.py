@@ -17,7 +17,15 @@ from graph.info import Info
 from graph.upstream import core_schema
 from resolvers.nouns import Access
 
-__all__ = ["Access", "access_of", "check_before_fields", "declared_by", "declared_by_mutation", "to"]
+__all__ = [
+    "Access",
+    "access_of",
+    "access_of_root",
+    "check_before_fields",
+    "declared_by",
+    "declared_by_mutation",
+    "to",
+]
 
 _DEFINITION = "strawberry-definition"
 
@@ -52,6 +60,11 @@ def declared_by(declared: Any) -> Access | None:
     return None
 
 
+def access_of_root(field: GraphQLField) -> Access:
+    """Who may ask for a root field. One without a declaration needs a token."""
+    return declared_by(field) or Access.SIGNED_IN
+
+
 def access_of(parent: Any, field: GraphQLField) -> Access | None:
     """Who may ask for a field of this type; None where neither declares it."""
     return declared_by(field) or declared_by(parent)
@@ -64,14 +77,14 @@ def check_before_fields(schema: GraphQLSchema) -> None:
     assert isinstance(root, GraphQLObjectType)  # noqa: S101 - a schema has one
     for field in root.fields.values():
         if field.resolve is not None:
-            field.resolve = _checked(field.resolve, declared_by(field) or Access.SIGNED_IN)
+            field.resolve = _checked(field.resolve, access_of_root(field))
 
 
 def declared_by_mutation(info: Info) -> Access:
     """What the mutation that is being answered declares; SIGNED_IN where it declares nothing."""
     root = core_schema(info.schema).mutation_type
     assert isinstance(root, GraphQLObjectType)  # noqa: S101 - a mutation is being answered
-    return declared_by(root.fields[info.field_name]) or Access.SIGNED_IN
+    return access_of_root(root.fields[info.field_name])
 
 
 def _checked(resolve: Callable[..., Any], access: Access) -> Callable[..., Any]:

@@ -30,7 +30,7 @@ from graphql import (
 )
 from strawberry.types import ExecutionResult
 
-from graph.access import Access, declared_by
+from graph.access import Access, access_of_root
 from graph.answered_fields import Place, Refused
 from graph.encoding import SentAsIs
 from graph.fields import COMPILED
@@ -48,7 +48,7 @@ OF_RESOLVED = 2
 """Fields that are read which take as much memory, beside itself, as one that a resolver answers: some 2.4 KB."""
 
 
-class _NoRoom(NotCompiled):
+class _NoRoom(Exception):
     """The operations of the document have as many compiled fields as they may."""
 
 
@@ -204,13 +204,13 @@ def compiled(
 ) -> CompiledOperation | None:
     """The operation of a valid document, compiled; None where it can't be. ``executor``: one of the document, of no request."""
     readers = executor.readers or Readers(document, MOST_FIELDS)
-    left = readers.left
     try:
         variables = GivenVariables(schema, operation)
-        root = _Compiler(schema, operation, executor, readers, variables).root()
-    except NotCompiled:
-        readers.left = left
+        compiler = _Compiler(schema, operation, executor, readers, variables)
+        root = compiler.root()
+    except (NotCompiled, _NoRoom):
         return None
+    readers.left -= compiler.taken
     return CompiledOperation(operation, variables, root)
 
 
@@ -225,6 +225,8 @@ class _Compiler:
     ) -> None:
         self._schema, self._operation = schema, operation
         self._executor, self._readers, self._variables = executor, readers, variables
+        self.taken = 0
+        """Of the room that operations of the document have together: its memory was counted by its tokens."""
 
     def root(self) -> _Object:
         """The operation's fields. NotCompiled where one of them can't be."""
@@ -249,10 +251,9 @@ class _Compiler:
         definition = None if declared is None else definition_of(declared)
         return definition is not None and COMPILED in definition.metadata
 
-    def _takes(self, fields: int) -> None:
-        """Takes of the room that operations of the document have together: its memory was counted by its tokens."""
-        self._readers.left -= fields
-        if self._readers.left < 0:
+    def _take(self, fields: int) -> None:
+        self.taken += fields
+        if self.taken > self._readers.left:
             raise _NoRoom
 
     def _object(
@@ -269,7 +270,7 @@ class _Compiler:
     def _field(
         self, parent: GraphQLObjectType, name: str, asked: Selected, path: Path | None
     ) -> tuple[Show | None, _Resolved | None]:
-        self._takes(1)
+        self._take(1)
         node = asked[0].node
         varies = any(self._readers.within(one.node).variables for one in asked)
         read = None if varies else self._executor.reader(parent, asked)
@@ -281,8 +282,6 @@ class _Compiler:
             return read, None
         try:
             return read, self._resolved(parent, declared, resolver, asked, Path(path, name, parent.name))
-        except _NoRoom:
-            raise
         except NotCompiled:
             if read is None:
                 raise
@@ -296,7 +295,7 @@ class _Compiler:
         asked: Selected,
         path: Path,
     ) -> _Resolved:
-        self._takes(OF_RESOLVED)
+        self._take(OF_RESOLVED)
         node = asked[0].node
         given = {argument.name.value: argument for argument in node.arguments or ()}
         info = info_of(
@@ -313,7 +312,7 @@ class _Compiler:
         show, below = self._value(declared.type, asked, path)
         return _Resolved(
             resolver,
-            (declared_by(declared) or Access.SIGNED_IN) if parent is self._schema.query_type else None,
+            access_of_root(declared) if parent is self._schema.query_type else None,
             self._variables.arguments(given, declared.args, resolver.names),
             info,
             tuple(path.as_list()),
@@ -335,8 +334,6 @@ class _Compiler:
             try:
                 if classes is not None and fields is not None:
                     below = self._object(within, fields, classes, path)
-            except _NoRoom:
-                raise
             except NotCompiled:
                 if show is None:
                     raise

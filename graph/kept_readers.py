@@ -32,7 +32,7 @@ class Readers:
         }
         self._room = most
         self.left = most
-        """How many fields of operations may still be compiled, counted so."""
+        """How many fields of operations may still be compiled (graph/compiled_operations.py)."""
         self._kept: dict[Place, Show | None] = {}
         self._known: dict[int, Found] = {}
         """What was found in parts of the document, by their identity."""

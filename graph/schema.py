@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import strawberry
-from graphql import DocumentNode, GraphQLError, execute
+from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, execute
 from graphql import OperationType as CoreOperationType
 from strawberry.execution import optimized_is_awaitable
 from strawberry.extensions import SchemaExtension
@@ -227,12 +227,8 @@ class CohortSchema(strawberry.Schema):
         if compiled is None or given is None:
             _WAYS[kind, _UNBOUND if compiled is None else _VARIABLES].inc()
             return None
-        self.documents.let_through.update(known.over)
-        try:
-            session.bill.expect(known.cost(operation).of(variables), stops=kind is CoreOperationType.QUERY)
-        except nouns.CohortError as error:
-            refused = GraphQLError(error.message, operation, original_error=error)
-            return PreExecutionError(None, [refused], {})
+        if (refused := self._priced(session, known, operation, variables)) is not None:
+            return refused
         with execution_of(operation):
             result = await compiled.execute(session, given)
         _WAYS[kind, _COMPILED if isinstance(result, ExecutionResult) else _REFUSED].inc()
@@ -257,16 +253,8 @@ class CohortSchema(strawberry.Schema):
                 return None
             if known.asks_for_the_schema(operation):
                 return None
-            self.documents.let_through.update(known.over)
-            try:
-                session.bill.expect(
-                    known.cost(operation).of(variable_values or {}),
-                    stops=operation.operation.value == OperationType.QUERY.value,
-                )
-            except nouns.CohortError as error:
-                return PreExecutionError(
-                    None, [GraphQLError(error.message, operation, original_error=error)], {}
-                )
+            if (refused := self._priced(session, known, operation, variable_values or {})) is not None:
+                return refused
             with execution_of(operation):
                 executing = execute(
                     core_schema(self),
@@ -285,6 +273,23 @@ class CohortSchema(strawberry.Schema):
             )
             return PreExecutionError(None, [told], {})
         return ExecutionResult(result.data, result.errors, result.extensions or {})
+
+    def _priced(
+        self,
+        session: nouns.Session,
+        known: Known,
+        operation: OperationDefinitionNode,
+        variables: Mapping[str, Any],
+    ) -> PreExecutionError | None:
+        """Notes the limits that only warn, and expects the price. The refusal, where the caller may not spend that."""
+        self.documents.let_through.update(known.over)
+        is_query = operation.operation is CoreOperationType.QUERY
+        try:
+            session.bill.expect(known.cost(operation).of(variables), stops=is_query)
+        except nouns.CohortError as error:
+            refused = GraphQLError(error.message, operation, original_error=error)
+            return PreExecutionError(None, [refused], {})
+        return None
 
     def is_command(self, text: str, operation_name: str | None) -> bool:
         """Whether it is known that the operation runs one command alone, which is finished even if its caller leaves."""

@@ -57,7 +57,6 @@ class Resolver(NamedTuple):
     by what graphql-core has; None where it takes none."""
 
     run: Callable[..., Any]
-    is_async: bool
     names: Mapping[str, str]
     info: Callable[[GraphQLResolveInfo[Any]], Any] | None
 
@@ -85,7 +84,7 @@ def resolver_of(field: GraphQLField) -> Resolver | None:
         return strawberry.Info(_raw_info=raw, _field=definition)
 
     function: Any = resolver.wrapped_func
-    return Resolver(function, resolver.is_async, names, info if resolver.info_parameter else None)
+    return Resolver(function, names, info if resolver.info_parameter else None)
 
 
 def resolver_behind(field: GraphQLField) -> StrawberryResolver[Any] | None:

@@ -151,7 +151,7 @@ class _Together:
             )
 
         shape = ("tuples", table, tuple(columns), _within(among, prefix, after, limit))
-        found: Mapping[Key, list[NarrowRow]] = await self._joined(shape, keys, together)
+        found = await self._joined(shape, keys, together)
         return {key: found[key] for key in keys}
 
     async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:

@@ -112,12 +112,12 @@ async def listed(
             found.append(_of_gone(user_id, row, of_gone[ProgressKey(user_id, collection_id, context_id)]))
             continue
         if row.moved_to is not None and row.has_moved:
-            shown = _of_moved(row, shown, trees[collection_id])
+            shown = _of_moved(shown, trees[collection_id])
         found.append(_of_figures(user_id, row, shown, published[collection_id][0], contexts.get(context_id)))
     return found
 
 
-def _of_moved(row: NarrowEnrolment, shown: NarrowFigures, tree: RelationTree) -> NarrowFigures:
+def _of_moved(shown: NarrowFigures, tree: RelationTree) -> NarrowFigures:
     """What is shown of a place that the learner has left, by the rule of shown_progress."""
     return shown._replace(
         status=Status.NOT_STARTED,

@@ -262,10 +262,8 @@ class CassandraSession:
             try:
                 return await future
             finally:
-                del (
-                    future,
-                    response,
-                )  # they have the error, whose trace has this frame: they would hold each other
+                # They have the error, whose trace has this frame: they would hold each other.
+                del future, response
 
     def _succeeded(
         self, rows: list[tuple[Any, ...]] | None, future: asyncio.Future[Answer], response: Any

@@ -43,7 +43,7 @@ class Statements:
         return binding
 
     async def of_writes(self, writes: Sequence[Write]) -> list[Metered]:
-        """The statements of all. Those of one table and the same columns, one behind the other, are checked and bound together."""
+        """The statements of all. The keys of those of one table and kind, one behind the other, are checked together."""
         statements: list[Metered] = []
         for (table, *_), some in groupby(writes, _shape):
             alike = list(some)

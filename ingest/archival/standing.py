@@ -1,7 +1,8 @@
 """Which attempts of a file still are what their slim rows say. Only those belong into the archive."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from ingest.writes.all_ended import all_ended
 from loaders.attempts import attempt_key, attempt_of
@@ -12,6 +13,11 @@ from rules.moments import milliseconds
 from stores.columns import Milliseconds, Table
 from stores.rows import Key, NarrowRow, Row, Rows
 from stores.tables import ATTEMPTS
+
+T = TypeVar("T")
+
+Place = tuple[str, str, str]
+"""Of an assessment: collection, context and content."""
 
 AT_ONCE = 1000
 """Attempts that are looked up together."""
@@ -63,20 +69,27 @@ async def _slim(
 ) -> dict[Key, tuple[int, str | None, str | None]]:
     """Write time, hash and request of the slim rows in the partitions of these attempts, by key. Learners share a statement, if
     they attempted the same assessment."""
-    learners: dict[tuple[str, str, str], dict[Key, None]] = {}
-    for user_id, collection_id, context_id, content_id, _ in [attempt.key for attempt in attempts]:
-        learners.setdefault((collection_id, context_id, content_id), {})[user_id, collection_id] = None
 
-    async def read(place: tuple[str, str, str], partitions: Sequence[Key]) -> dict[Key, list[NarrowRow]]:
+    async def read(place: Place, partitions: Sequence[Key]) -> dict[Key, list[NarrowRow]]:
         return await rows.tuples(ATTEMPTS, partitions, _NARROW, prefix=place[1:])
 
-    works = (read(place, [*partitions]) for place, partitions in learners.items())
     return {
         (*partition, *place[1:], attempt_id): (written_at or write_time_of(at), content_hash, archived_in)
-        for place, found in zip(learners, await all_ended(works, _SLICES), strict=True)
+        for place, found in await _by_assessment([attempt.key for attempt in attempts], read)
         for partition, some in found.items()
         for attempt_id, at, content_hash, written_at, archived_in in some
     }
+
+
+async def _by_assessment(
+    keys: Iterable[Key], read: Callable[[Place, Sequence[Key]], Awaitable[T]]
+) -> list[tuple[Place, T]]:
+    """What ``read`` gives of each assessment in which these attempts are, with the partitions of its learners."""
+    learners: dict[Place, dict[Key, None]] = {}
+    for user_id, collection_id, context_id, content_id, _ in keys:
+        learners.setdefault((collection_id, context_id, content_id), {})[user_id, collection_id] = None
+    works = (read(place, [*partitions]) for place, partitions in learners.items())
+    return list(zip(learners, await all_ended(works, _SLICES), strict=True))
 
 
 def dated(attempt: Attempt) -> Attempt:
@@ -92,15 +105,10 @@ async def stored_attempts(
 ) -> Mapping[Key, Attempt]:
     """What the table has with the keys of these attempts. Learners share a statement, if they attempted the same
     assessment."""
-    learners: dict[tuple[str, str, str], dict[Key, None]] = {}
-    for attempt in attempts:
-        key = attempt.key
-        place = key.collection_id, key.context_id, key.content_id
-        learners.setdefault(place, {})[key.user_id, key.collection_id] = None
     columns = [column for column in _COLUMNS if column in table.types]
     wanted = {attempt_key(attempt) for attempt in attempts}
 
-    async def read(place: tuple[str, str, str], partitions: Sequence[Key]) -> list[Row]:
+    async def read(place: Place, partitions: Sequence[Key]) -> list[Row]:
         found = await rows.partitions(table, partitions, columns, prefix=place[1:])
         return [
             row
@@ -109,8 +117,8 @@ async def stored_attempts(
             if (*partition, *place[1:], row["attempt_id"]) in wanted
         ]
 
-    works = (read(place, [*partitions]) for place, partitions in learners.items())
-    stored = [dated(attempt_of(row)) for some in await all_ended(works, _SLICES) for row in some]
+    found = await _by_assessment(map(attempt_key, attempts), read)
+    stored = [dated(attempt_of(row)) for _, some in found for row in some]
     return {attempt_key(attempt): attempt for attempt in stored}
 
 

@@ -390,6 +390,16 @@ async def peer(*, ends: bool) -> AsyncIterator[DefaultEndPoint]:
             await asyncio.gather(*filter(None, talks))
 
 
+@asynccontextmanager
+async def talking() -> AsyncIterator[LoopConnection]:
+    """A connection to such a peer, which the loop looks at."""
+    connections = connections_on(asyncio.get_running_loop())
+    async with peer(ends=False) as address:
+        connection = await asyncio.to_thread(connections, address)
+        await until(lambda: connection in connections.open)
+        yield connection
+
+
 async def test_a_connection_that_is_ended_while_it_is_made_is_no_connection() -> None:
     """As by a node that has enough of them, or drains. Taken for a good one, each attempt would seem to have succeeded."""
     connections = connections_on(asyncio.get_running_loop())
@@ -416,14 +426,11 @@ async def test_a_statement_that_a_busy_connection_refuses_leaves_nothing_under_w
 async def test_a_statement_ends_in_time_whatever_happens_to_connections(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    connections = connections_on(asyncio.get_running_loop())
-    async with peer(ends=False) as address:
-        connection = await asyncio.to_thread(connections, address)
-        await until(lambda: connection in connections.open)
+    async with talking() as connection:
         monkeypatch.setattr(LoopConnection, "receive", lambda self: 1 // 0)
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
         over = asyncio.Event()
-        connections.create_timer(0.01, over.set)
+        connection.create_timer(0.01, over.set)
         async with asyncio.timeout(20):
             await over.wait()
         monkeypatch.undo()
@@ -434,10 +441,7 @@ async def test_what_follows_a_segment_that_was_changed_on_its_way_is_not_looked_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The driver would take each six bytes for the head of another segment: seconds of the loop for an answer of 256 KB."""
-    connections = connections_on(asyncio.get_running_loop())
-    async with peer(ends=False) as address:
-        connection = await asyncio.to_thread(connections, address)
-        await until(lambda: connection in connections.open)
+    async with talking() as connection:
         connection._enable_checksumming()
         whole, changed = io.BytesIO(), io.BytesIO()
         _Segments().encode(whole, struct.pack(">BBhBi", 0x85, 0, 7, 8, 0))  # an answer that nobody waits for
