@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
+from gateway.http import disconnect
 from gateway.http.disconnect import while_connected
 from rules.errors import NotFound
 from stores import turns
@@ -134,6 +135,7 @@ async def test_a_client_that_leaves_leaves_no_garbage(
     sent: Any, monkeypatch: pytest.MonkeyPatch, at_once: float
 ) -> None:
     monkeypatch.setattr(turns, "AT_ONCE", at_once)
+    monkeypatch.setattr(disconnect, "LOOKED_AFTER", 0.0)
     asked = ANSWERED["a list with all below it"]
     await sent(asked)
     with kept_from_the_collector() as garbage:
