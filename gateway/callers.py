@@ -1,5 +1,6 @@
 """What logs call a caller: the same name for the same one, from which nobody without the key learns who it is."""
 
+from functools import lru_cache
 from hashlib import blake2b
 from secrets import token_bytes
 
@@ -8,12 +9,16 @@ from gateway.settings import Settings
 _SIZE = 6
 """Bytes of a name: enough to tell callers apart in a log."""
 
+_KNOWN = 4_096
+"""Names that are kept."""
+
 
 class CallerNames:
     """The names by one key."""
 
     def __init__(self, key: bytes) -> None:
         self._key = blake2b(key, digest_size=32, person=b"cohort-callers").digest()
+        self.name = lru_cache(_KNOWN)(self._name)
 
     @classmethod
     def of(cls, settings: Settings) -> "CallerNames":
@@ -21,7 +26,7 @@ class CallerNames:
         key = settings.jwt_key
         return cls(token_bytes(32) if key is None else key.get_secret_value().encode())
 
-    def name(self, user_id: str | None, address: str | None) -> str:
+    def _name(self, user_id: str | None, address: str | None) -> str:
         """The name of a user, or of an address that sends no token."""
         kind, told = ("anonymous", address) if user_id is None else ("user", user_id)
         return blake2b(f"{kind}:{told}".encode(), key=self._key, digest_size=_SIZE).hexdigest()

@@ -30,7 +30,7 @@ from gateway.http.costs import HEADER as COST
 from gateway.http.costs import bill_noted, bill_of_request, wants_full
 from gateway.http.disconnect import while_connected
 from gateway.http.errors import CHALLENGE, headers_of, status_of
-from gateway.http.heads import heads_of, text_in
+from gateway.http.heads import text_in, texts_in
 from gateway.http.limits import InTime
 from gateway.http.media_types import JSON, is_json, preferred
 from gateway.http.nesting import TOO_DEEP, is_too_deep
@@ -70,8 +70,8 @@ class Head:
     __slots__ = ("headers", "media_type", "status")
 
     def __init__(self, request: Request) -> None:
-        accept = request.headers.getlist("accept") if b"accept" in heads_of(request.scope) else ()
-        self.media_type = preferred(",".join(accept), (JSON, GRAPHQL_JSON)) or JSON
+        accept = ",".join(texts_in(request.scope, b"accept"))
+        self.media_type = preferred(accept, (JSON, GRAPHQL_JSON)) or JSON
         self.status: int = HTTPStatus.OK
         self.headers: dict[str, str] = {}
 
@@ -162,7 +162,7 @@ class GraphQLEndpoint:
 
     async def _executed(self, request: Request, data: AskedData, session: Session) -> ExecutionResult:
         """The result. It is cancelled if the client disconnects, but commands that have begun are finished (graph/errors.py)."""
-        async with InTime():
+        with InTime():
             asked = asked_for(data, request.path_params.get(PATH_ID))
             note_document(asked.text)
             trust = "any" if self._routers.sent(request) else self._trust

@@ -27,12 +27,14 @@ class Encoded(NamedTuple):
 def encode(answer: object) -> Encoded:
     """Returns the JSON of an answer, in which values may be SentAsIs."""
     values: list[SentAsIs] = []
-    mark = secrets.token_hex(16)  # no text that anybody sent is the same
+    mark = ""
 
     def marked(value: object) -> str:
+        nonlocal mark
         if not isinstance(value, SentAsIs):
             raise TypeError
         values.append(value)
+        mark = mark or secrets.token_hex(16)  # no text that anybody sent is the same
         return mark
 
     text = orjson.dumps(answer, default=marked, option=orjson.OPT_PASSTHROUGH_DATACLASS)

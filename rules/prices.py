@@ -44,6 +44,8 @@ class Price:
     @property
     def bounded(self) -> "Price":
         """The price with no number beyond those that can be told."""
+        if self.partitions <= BEYOND and self.druid_rows <= BEYOND and self.bytes <= BEYOND:
+            return self
         return Price(min(self.partitions, BEYOND), min(self.druid_rows, BEYOND), min(self.bytes, BEYOND))
 
     def told(self) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """What is noted of one request while it is answered, for its metrics and for the line that a slow one gets."""
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,7 +27,7 @@ class Noted:
     operation: str = ""
     caller: str = ""
     codes: list[str] = field(default_factory=list)
-    statements: Counter[str] = field(default_factory=Counter)
+    statements: dict[str, int] = field(default_factory=dict)
     estimate: int | None = None
     actual: int | None = None
 
@@ -68,6 +67,6 @@ def note_cost(estimate: int | None = None, actual: int | None = None) -> None:
 def note_statements(what: str, times: int) -> None:
     """Counts statements of the current request. In a trace each is an event of the call of the store."""
     if (notes := _noted.get()) is not None:
-        notes.statements[what] += times
+        notes.statements[what] = notes.statements.get(what, 0) + times
     if traces.are_on():
         traces.event(what)

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.layers import Layer, at_start
 
-Told = Callable[[dict[str, Any], MutableHeaders], None]
+Headers = list[tuple[bytes, bytes]]
+Told = Callable[[dict[str, Any], Headers], None]
 """Is given the state of the request and the headers of its answer, and adds what it has to tell."""
 
 
@@ -24,7 +24,7 @@ class AnswerHeads(Layer):
         state = scope.setdefault("state", {})
 
         def tell(message: Message) -> None:
-            headers = MutableHeaders(scope=message)
+            headers = message["headers"] = [*message.get("headers", ())]
             for one in self._told:
                 one(state, headers)
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 
 from gateway.http.heads import text_in
@@ -21,14 +20,16 @@ CAME = "bytes_came"
 """What notes how many bytes of its body have come (gateway/http/limits.py)."""
 
 
-def tell_cost(state: Mapping[str, Any], headers: MutableHeaders) -> None:
+def tell_cost(state: Mapping[str, Any], headers: list[tuple[bytes, bytes]]) -> None:
     """Puts the cost into the head of an answer to a request that has a bill (gateway/http/answer_heads.py)."""
     bill = bill_in(state)
     if bill is None:
         return
-    bill.bytes = int(headers.get("content-length", bill.bytes))
+    for name, value in headers:
+        if name == b"content-length":
+            bill.bytes = int(value)
     estimate, actual = bill.estimate.points, bill.actual.points
-    headers[HEADER] = f"estimate={estimate}; actual={actual}"
+    headers.append((_NAME, b"estimate=%d; actual=%d" % (estimate, actual)))
     note_cost(estimate, actual)
 
 

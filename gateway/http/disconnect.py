@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from gateway.http.cutoffs import Cutoff
+
 LOOKED_AFTER = 0.02
 """Seconds of work after which it is looked whether the client is still there. Most work takes less, and a look takes as long as
 the smallest query."""
@@ -24,38 +26,33 @@ async def while_connected(receive: Receive, reading: Coroutine[Any, Any, T]) -> 
     try:
         return await reading
     finally:
-        if await look.ended():
+        if await look.closed():
             raise ClientDisconnect from None
 
 
-class _Look:
-    """A look at the client of the current task's request. It cancels the task once the client is gone, as ``asyncio.timeout``
-    does once it is late."""
+class _Look(Cutoff):
+    """A look at the client of a request. It cuts the work off once the client is gone."""
 
-    __slots__ = ("_cancelled", "_looking", "_receive", "_task", "_timer")
+    __slots__ = ("_looking", "_receive")
 
     def __init__(self, receive: Receive) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - requests are answered in tasks
-        self._receive, self._task = receive, task
-        self._cancelled = False
+        super().__init__(LOOKED_AFTER)
+        self._receive = receive
         self._looking: asyncio.Task[None] | None = None
-        self._timer = task.get_loop().call_later(LOOKED_AFTER, self._begin)
 
-    async def ended(self) -> bool:
-        """Ends the look. Whether the client was gone: then the task is cancelled no more."""
-        self._timer.cancel()
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
-        if self._cancelled:
-            self._task.uncancel()
-        return self._cancelled
+    def late(self) -> None:
+        self._looking = asyncio.create_task(self._until_gone())
 
-    def _begin(self) -> None:
-        self._looking = self._task.get_loop().create_task(self._cancel_once_gone())
+    async def closed(self) -> bool:
+        """Ends the look. Whether the client was gone."""
+        self.stop()
+        looking, self._looking = self._looking, None  # its trace would hold this object, which holds it
+        if looking is not None:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+        return self.ended()
 
-    async def _cancel_once_gone(self) -> None:
+    async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._cancelled = self._task.cancel()
+        self.cut()

@@ -1,6 +1,6 @@
 """What stands in the head of a request, read once for all who look there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.types import Scope
 
@@ -13,6 +13,13 @@ def heads_of(scope: Scope) -> Mapping[bytes, bytes]:
     if found is None:
         found = scope[_HEADS] = dict(reversed(scope["headers"]))
     return found
+
+
+def texts_in(scope: Scope, name: bytes) -> Sequence[str]:
+    """The values of a header as texts, each time that it was sent."""
+    if name not in heads_of(scope):
+        return ()
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
 def text_in(scope: Scope, name: bytes) -> str | None:

@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import Awaitable
-from types import TracebackType
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.costs import CAME
+from gateway.http.cutoffs import Cutoff
 from gateway.http.errors import early_refusal
 from gateway.http.heads import heads_of
 from gateway.http.layers import Layer
@@ -74,23 +74,17 @@ class LargestBody(Layer):
 class InTime:
     """Cancels its body GRACE seconds after the deadline, and raises DeadlineExceeded then."""
 
-    __slots__ = ("_timeout",)
+    __slots__ = ("_cutoff",)
 
-    def __init__(self) -> None:
+    def __enter__(self) -> None:
         ends = until()
-        self._timeout = asyncio.timeout(None if ends is None else max(0.0, ends - time.monotonic()) + GRACE)
+        self._cutoff = None if ends is None else Cutoff(max(0.0, ends - time.monotonic()) + GRACE)
 
-    async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            await self._timeout.__aexit__(kind, error, trace)
-        except TimeoutError:
-            raise DeadlineExceeded(OUT_OF_TIME) from None
-        if isinstance(error, TimeoutError) and self._timeout.expired():
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if self._cutoff is None:
+            return
+        was_cut, self._cutoff = self._cutoff.ended(), None
+        if was_cut and isinstance(error, asyncio.CancelledError | TimeoutError):
             raise DeadlineExceeded(OUT_OF_TIME) from None
 
 
@@ -108,17 +102,19 @@ class Deadline(Layer):
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         with deadline(self._seconds):
+            cutoff = Cutoff(self._seconds + 2 * GRACE)
+
+            def begun(message: Message) -> Awaitable[None]:
+                if message["type"] == "http.response.start":
+                    cutoff.stop()
+                return send(message)
+
             try:
-                async with asyncio.timeout(self._seconds + 2 * GRACE) as timeout:
-
-                    def begun(message: Message) -> Awaitable[None]:
-                        if message["type"] == "http.response.start":
-                            timeout.reschedule(None)
-                        return send(message)
-
-                    await self.app(scope, receive, begun)
+                await self.app(scope, receive, begun)
                 return
-            except TimeoutError:
-                if not timeout.expired():
+            except (asyncio.CancelledError, TimeoutError):
+                if not cutoff.ended():
                     raise
+            finally:
+                cutoff.ended()
         await early_refusal(scope, _LATE)(scope, receive, send)

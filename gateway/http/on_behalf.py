@@ -4,7 +4,7 @@ import re
 
 from starlette.requests import HTTPConnection
 
-from gateway.http.heads import heads_of
+from gateway.http.heads import texts_in
 from rules.errors import InvalidInput
 
 FOR_HEADER = "X-Authenticated-For"
@@ -15,9 +15,7 @@ _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 def only(request: HTTPConnection, name: str) -> str | None:
     """The value of a header that says who is asking; None without it. InvalidInput where it stands twice: a proxy in front may
     have looked at the other one."""
-    if name.lower().encode() not in heads_of(request.scope):
-        return None
-    values = request.headers.getlist(name)
+    values = texts_in(request.scope, name.lower().encode())
     if len(values) > 1:
         raise InvalidInput(f"{name} must be sent once", field=name)
     return values[0] if values else None

@@ -14,7 +14,6 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 
 from gateway.http.admission import address_of, caller_of
@@ -198,7 +197,8 @@ def points_sent(request: HTTPConnection) -> int:
     """What a request costs for its bytes alone, at least 1."""
     scope = request.scope
     head = len(scope["query_string"]) + len(scope["path"])
-    head += sum(len(name) + len(value) for name, value in scope["headers"])
+    for name, value in scope["headers"]:
+        head += len(name) + len(value)
     announced = int(heads_of(scope).get(b"content-length", 0))
     came: int = scope.get("state", {}).get(CAME, 0)  # one in chunks announces nothing
     return max(1, (max(0, head - FREE_HEAD) + max(announced, came)) // BYTES_SENT_A_POINT)
@@ -248,7 +248,7 @@ class Charge:
             self._taken = points
 
 
-def tell_rate(state: Mapping[str, Any], headers: MutableHeaders) -> None:
+def tell_rate(state: Mapping[str, Any], headers: list[tuple[bytes, bytes]]) -> None:
     """Settles the charge of a request as its answer begins, and tells what is left. Its cost must have been told before."""
     charge: Charge | None = state.get(CHARGE)
     if charge is None:
@@ -256,8 +256,7 @@ def tell_rate(state: Mapping[str, Any], headers: MutableHeaders) -> None:
     bill = bill_in(state)
     if bill is not None:
         charge.close(bill.actual.points)
-    for name, told in charge.headers():
-        headers.append(name, told)
+    headers.extend((name.lower().encode(), told.encode()) for name, told in charge.headers())
 
 
 def charge_begun(request: HTTPConnection, viewer: Viewer) -> None:

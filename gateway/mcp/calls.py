@@ -106,7 +106,7 @@ class Calls:
         bill_of_request(_request_of(context), session.bill)
         began = session.now()
         try:
-            async with InTime():
+            with InTime():
                 tools = await self._catalogue.tools(session.shared.client_documents)
                 tool = tools.get(params.name)
                 if tool is None:

@@ -1,0 +1,35 @@
+"""Cutoffs: what cancels the work of a request, and can tell afterwards whether it did."""
+
+import asyncio
+
+
+class Cutoff:
+    """Cancels the task in which it was made, after ``seconds``. As ``asyncio.timeout``, for a third of its time: each request has
+    some of them."""
+
+    __slots__ = ("_cut", "_task", "_timer")
+
+    def __init__(self, seconds: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - requests are answered in tasks
+        self._task, self._cut = task, False
+        self._timer = task.get_loop().call_later(seconds, self.late)
+
+    def late(self) -> None:
+        """Is called when the seconds are over."""
+        self.cut()
+
+    def cut(self) -> None:
+        self._cut = self._task.cancel()
+
+    def stop(self) -> None:
+        """From now on no seconds count."""
+        self._timer.cancel()
+
+    def ended(self) -> bool:
+        """Stops it. Whether it had cancelled the task: then the task is cancelled no more."""
+        self._timer.cancel()
+        cut, self._cut = self._cut, False
+        if cut:
+            self._task.uncancel()
+        return cut
