@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -236,7 +236,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.bill = Bill(self.shared.budget)
-        self.stores = replace(self.shared.stores, rows=reads_together(self.shared.stores.rows))
+        self.stores = self.shared.stores.with_rows(reads_together(self.shared.stores.rows))
 
     @property
     def loaders(self) -> Loaders:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -43,16 +42,20 @@ class DocumentText(str):
     """The text of a document on its way through a request. ``id``: what it is known by, worked out once, however often it is
     needed."""
 
+    _id: str | None = None
+
     @classmethod
     def known_by(cls, identifier: str, text: str) -> "DocumentText":
         """The text of the document of this id, which is not worked out again."""
         found = cls(text)
-        found.id = identifier
+        found._id = identifier
         return found
 
-    @cached_property
+    @property
     def id(self) -> str:
-        return document_id(str(self))
+        if self._id is None:
+            self._id = document_id(str(self))
+        return self._id
 
 
 def document_id(text: str) -> str:

@@ -39,6 +39,13 @@ class Stores:
     copies: BlobCopies
     data: Path
 
+    def with_rows(self, rows: Rows) -> "Stores":
+        """The same stores, with rows that are reached in another way. Each request has some: `replace` takes four times as long."""
+        return Stores(
+            *(rows, self.events, self.cache, self.groups, self.blobs),
+            *(self.search, self.learner_search, self.copies, self.data),
+        )
+
     async def ping(self) -> dict[str, str | None]:
         """By kind of store: None where it answers, else why it does not."""
 

@@ -1,5 +1,7 @@
 """Answers that are compressed on their way: large ones, for clients that take gzip."""
 
+from collections.abc import Awaitable
+
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipResponder, IdentityResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,17 +28,19 @@ class Compressed(Layer):
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         through: Send | None = None
 
-        async def sent(message: Message) -> None:
+        def sent(message: Message) -> Awaitable[None]:
             nonlocal through
             if through is None:
                 through = send if self._is_small(message) else self._responder(scope, send)
-            await through(message)
+            return through(message)
 
         await self.app(scope, receive, sent)
 
     def _is_small(self, head: Message) -> bool:
-        announced = next((value for name, value in head.get("headers", ()) if name == b"content-length"), b"")
-        return announced.isdigit() and int(announced) < self._least
+        for name, value in head.get("headers", ()):
+            if name == b"content-length":
+                return value.isdigit() and int(value) < self._least
+        return False
 
     def _responder(self, scope: Scope, send: Send) -> Send:
         takes_gzip = b"gzip" in heads_of(scope).get(b"accept-encoding", b"")

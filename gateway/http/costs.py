@@ -35,15 +35,16 @@ def tell_cost(state: Mapping[str, Any], headers: list[tuple[bytes, bytes]]) -> N
 
 def bill_of_request(request: HTTPConnection, bill: Bill) -> None:
     """Notes the bill of this request, which the answer's header tells. Its estimate is taken from what the caller has left."""
-    setattr(request.state, _BILL, bill)
-    charge = getattr(request.state, CHARGE, None)
+    state = request.scope.setdefault("state", {})
+    state[_BILL] = bill
+    charge = state.get(CHARGE)
     if charge is not None:
         bill.take = charge.expect
 
 
 def bill_noted(request: HTTPConnection) -> Bill | None:
     """The bill of this request; None where it has none yet."""
-    return getattr(request.state, _BILL, None)
+    return bill_in(request.scope.get("state", {}))
 
 
 def bill_in(state: Mapping[str, Any]) -> Bill | None:

@@ -243,7 +243,7 @@ class Charge:
             self._rates.over(account, points)
             # It is let through; were it charged, the debt would be without end.
             self._is_free = True
-        else:
+        elif points != self._taken:
             self._rates.take(account, points - self._taken)
             self._taken = points
 
