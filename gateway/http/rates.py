@@ -8,8 +8,9 @@ on. While the cache is away, the buckets here hold alone.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 HEADER, POLICY = "RateLimit", "RateLimit-Policy"
 """Of answers: what is left, and what there is in all (draft-ietf-httpapi-ratelimit-headers)."""
+_HEADER, _POLICY = HEADER.lower().encode(), POLICY.lower().encode()
 BYTES_SENT_A_POINT = 1_000
 """Bytes of a request's body that cost a point, whatever becomes of them: they are read, and a document is checked."""
 FREE_HEAD = 8_192
@@ -49,10 +51,11 @@ SILENCE = 60.0
 class Account:
     """One caller. ``unsettled``: points that were taken here and that the other processes are not told of yet."""
 
-    __slots__ = ("bucket", "caller", "rate", "told_at", "unsettled")
+    __slots__ = ("bucket", "caller", "policy", "rate", "told_at", "unsettled")
 
     def __init__(self, caller: str, rate: Rate) -> None:
         self.caller, self.rate, self.bucket = caller, rate, Bucket(rate)
+        self.policy = _policy(rate)
         self.unsettled = 0
         self.told_at = float("-inf")
 
@@ -60,6 +63,11 @@ class Account:
     def key(self) -> str:
         """Of its bucket in the cache. Who it is does not stand there."""
         return f"rate:{blake2b(f'{self.rate.who} {self.caller}'.encode(), digest_size=16).hexdigest()}"
+
+
+@cache
+def _policy(rate: Rate) -> bytes:
+    return f'"{rate.who}";q={rate.points};qu="points";w={WINDOW}'.encode()
 
 
 class Rates:
@@ -228,12 +236,12 @@ class Charge:
                 self._rates.take(self._account, difference)
                 self._taken += difference
 
-    def headers(self) -> Iterator[tuple[str, str]]:
-        account, now = self._account, self._rates.clock()
-        rate, left = account.rate, account.bucket.left(now)
-        full_in = max(0, whole_seconds((rate.points - left) / rate.per_second)) if left < rate.points else 0
-        yield POLICY, f'"{rate.who}";q={rate.points};qu="points";w={WINDOW}'
-        yield HEADER, f'"{rate.who}";r={max(0, int(left + TOLERANCE))};t={full_in}'
+    def headers(self) -> Iterable[tuple[bytes, bytes]]:
+        account = self._account
+        rate, left = account.rate, account.bucket.left(self._rates.clock())
+        full_in = whole_seconds((rate.points - left) / rate.per_second) if left < rate.points else 0
+        told = f'"{rate.who}";r={max(0, int(left + TOLERANCE))};t={full_in}'
+        return (_POLICY, account.policy), (_HEADER, told.encode())
 
     def _take(self, points: int) -> None:
         if self._is_free:
@@ -256,7 +264,7 @@ def tell_rate(state: Mapping[str, Any], headers: list[tuple[bytes, bytes]]) -> N
     bill = bill_in(state)
     if bill is not None:
         charge.close(bill.actual.points)
-    headers.extend((name.lower().encode(), told.encode()) for name, told in charge.headers())
+    headers += charge.headers()
 
 
 def charge_begun(request: HTTPConnection, viewer: Viewer) -> None:

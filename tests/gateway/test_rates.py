@@ -89,7 +89,7 @@ def spent(rates: Rates, points: int, user: str | None = "ada") -> None:
 
 
 def left(charge: Charge) -> int:
-    return int(dict(charge.headers())["RateLimit"].split("r=")[1].split(";")[0])
+    return int(dict(charge.headers())[b"ratelimit"].split(b"r=")[1].split(b";")[0])
 
 
 def test_a_caller_has_its_points_and_another_has_its_own() -> None:
@@ -136,7 +136,7 @@ def test_a_head_that_is_larger_than_any_client_sends_costs_as_a_body_does() -> N
     rates = process(clock, CacheByClock(clock))
     unknown = rates.begin_unknown(address)
     assert unknown is not None
-    assert int(dict(unknown.headers())["RateLimit"].split("r=")[1].split(";")[0]) == 300 - 71
+    assert int(dict(unknown.headers())[b"ratelimit"].split(b"r=")[1].split(b";")[0]) == 300 - 71
 
 
 def test_what_is_refused_costs_only_what_was_sent() -> None:
@@ -189,7 +189,7 @@ def test_services_are_let_through_unless_the_settings_say_otherwise() -> None:
         Viewer("app", frozenset({Role.SERVICE})), request()
     )
     assert service is not None
-    assert dict(service.headers())["RateLimit-Policy"] == '"service";q=60;qu="points";w=60'
+    assert dict(service.headers())[b"ratelimit-policy"] == b'"service";q=60;qu="points";w=60'
 
 
 def test_an_address_is_one_caller_and_of_ipv6_its_network_is() -> None:
