@@ -33,6 +33,14 @@ class Price:
     def __mul__(self, times: int) -> "Price":
         return Price(self.partitions * times, self.druid_rows * times, self.bytes * times)
 
+    def covers(self, other: "Price", times: int = 1) -> bool:
+        """Whether the other one is at most ``times`` this one in each measure."""
+        return (
+            other.partitions <= times * self.partitions
+            and other.druid_rows <= times * self.druid_rows
+            and other.bytes <= times * self.bytes
+        )
+
     @property
     def points(self) -> int:
         """One number for the three, at least 1."""
@@ -71,18 +79,17 @@ class Budget:
 
     def excess(self, price: Price, times: int = 1) -> TooExpensive | None:
         """The refusal of what costs this, if that is more than ``times`` the budget; it names the measure that is furthest over it."""
+        if self.most.covers(price, times):
+            return None
         most = self.most * times
         measures = (
             (price.partitions, most.partitions, "partitions of rows"),
             (price.druid_rows, most.druid_rows, "rows of the groups store"),
             (price.bytes, most.bytes, "bytes of answer"),
         )
-        over = [
+        _, found, allowed, what = max(
             (found / allowed, found, allowed, what) for found, allowed, what in measures if found > allowed
-        ]
-        if not over:
-            return None
-        _, found, allowed, what = max(over)
+        )
         verb = "would cost" if times == 1 else "has cost"
         return TooExpensive(
             f"the request {verb} {found:,} {what}; at most {allowed:,} are allowed: ask for shorter pages, fewer ids, fewer "
