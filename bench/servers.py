@@ -1,23 +1,30 @@
-"""Compares HTTP servers under the gateway: ``python -m bench.servers``. One process each, the same requests."""
+"""What a request costs whatever it asks, served over HTTP, and HTTP servers compared: ``python -m bench.servers``. One process each, the
+same requests, in turns."""
 
 import asyncio
 import os
 import sys
 import tempfile
 import time
+from asyncio.subprocess import Process
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
 import orjson
 from rich.console import Console
 from rich.table import Table
 
+from bench.timing import process_cpu
+
 KEY = "k" * 48
 PORT = 18_500
-CONNECTIONS, REQUESTS = 16, 4_000
+CONNECTIONS, REQUESTS, ROUNDS = 16, 2_000, 5
 BIN = Path(sys.executable).parent
 
 SERVERS: dict[str, Sequence[str]] = {
+    "cohort serve": [str(BIN / "cohort"), "serve", "--port"],
     "uvicorn, uvloop, httptools": [
         *(str(BIN / "uvicorn"), "--factory", "gateway.app:app_of_process", "--no-access-log"),
         *("--loop", "uvloop", "--http", "httptools", "--log-level", "warning", "--port"),
@@ -45,8 +52,15 @@ async def answer(reader: asyncio.StreamReader) -> int:
     return int(head.split(b" ", 2)[1])
 
 
-async def rate(port: int, sent: bytes) -> float:
-    """Answers a second over kept connections."""
+class Taken(NamedTuple):
+    """Of a request: seconds by the clock, and of the server's CPU."""
+
+    clock: float
+    cpu: float
+
+
+async def taken(server: Process, port: int, sent: bytes, connections: int = CONNECTIONS) -> Taken:
+    """What a request takes over kept connections."""
     left = iter(range(REQUESTS))
 
     async def connection() -> None:
@@ -58,9 +72,16 @@ async def rate(port: int, sent: bytes) -> float:
                 raise RuntimeError(f"the server answered {status}")
         writer.close()
 
-    began = time.perf_counter()
-    await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
-    return REQUESTS / (time.perf_counter() - began)
+    began, cpu = time.perf_counter(), cpu_of(server)
+    await asyncio.gather(*(connection() for _ in range(connections)))
+    clock = time.perf_counter() - began
+    return Taken(clock / REQUESTS, (cpu_of(server) - cpu) / REQUESTS)
+
+
+def cpu_of(server: Process) -> float:
+    """Seconds of a server and its processes."""
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    return sum(map(process_cpu, (server.pid, *map(int, children))))
 
 
 async def until_ready(port: int) -> None:
@@ -76,9 +97,6 @@ async def until_ready(port: int) -> None:
 
 
 async def main() -> None:
-    table = Table(
-        "server", "/health/live, a second", "small query, a second", title="one process, 16 connections"
-    )
     with tempfile.TemporaryDirectory() as data:
         environment = os.environ | {"COHORT_DATA": data, "COHORT_JWT_KEY": KEY}
         cohort = str(BIN / "cohort")
@@ -89,17 +107,44 @@ async def main() -> None:
         await (await asyncio.create_subprocess_exec(cohort, "init", env=environment)).wait()
         live = request("/health/live", token)
         query = request("/graphql", token, orjson.dumps({"query": "{ me { userId } }"}))
-        for number, (name, command) in enumerate(SERVERS.items()):
-            port = PORT + number
-            server = await asyncio.create_subprocess_exec(*command, str(port), env=environment)
-            try:
+        servers = []
+        try:
+            for port, command in enumerate(SERVERS.values(), PORT):
+                server = await asyncio.create_subprocess_exec(*command, str(port), env=environment)
+                servers.append(server)
                 await until_ready(port)
-                await rate(port, query)
-                table.add_row(name, f"{await rate(port, live):,.0f}", f"{await rate(port, query):,.0f}")
-            finally:
+                await taken(server, port, query)
+            rounds = [
+                [
+                    (
+                        await taken(server, port, live),
+                        await taken(server, port, query),
+                        await taken(server, port, query, 1),
+                    )
+                    for port, server in enumerate(servers, PORT)
+                ]
+                for _ in range(ROUNDS)
+            ]
+        finally:
+            for server in servers:
                 server.terminate()
                 await server.wait()
-    Console().print(table)
+    tell(rounds)
+
+
+def tell(rounds: Sequence[Sequence[Sequence[Taken]]]) -> None:
+    columns = [f"{what}, {CONNECTIONS} at once" for what in ("/health/live", "small query")] + [
+        "small query, 1"
+    ]
+    table = Table("server", *columns, title="answers a second; µs of CPU of each, minimum and median")
+    for number, name in enumerate(SERVERS):
+        cells = []
+        for column in range(len(columns)):
+            found = [of_round[number][column] for of_round in rounds]
+            cpu = [1e6 * one.cpu for one in found]
+            cells.append(f"{1 / min(one.clock for one in found):,.0f}; {min(cpu):.0f}, {median(cpu):.0f}")
+        table.add_row(name, *cells)
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":
