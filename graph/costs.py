@@ -388,11 +388,9 @@ def _members_within(value: Any) -> int:
     """Members of all lists in a value, those within lists too."""
     count, within = 0, [value]
     for one in within:  # it grows by what is within
-        if one.__class__ is dict:  # by class: an attempt has hundreds of members
-            one = one.values()
-        else:
-            count += len(one)
-        for inner in one:
+        is_dict = one.__class__ is dict  # by class: an attempt has hundreds of members
+        count += 0 if is_dict else len(one)
+        for inner in one.values() if is_dict else one:
             if inner.__class__ in _HOLDERS:
                 within.append(inner)  # noqa: PERF401 - a comprehension for each takes as long again
     return count
