@@ -12,18 +12,24 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
-from functools import lru_cache
-from io import SEEK_END, BytesIO
+from io import BytesIO
 from threading import Event
 from typing import Any, ClassVar
-from zlib import crc32
 
 from cassandra import OperationTimedOut, ProtocolVersion
-from cassandra.connection import Connection, ConnectionBusy, ConnectionException, ConnectionShutdown
+from cassandra.connection import (
+    Connection,
+    ConnectionBusy,
+    ConnectionException,
+    ConnectionShutdown,
+    CrcMismatchException,
+    ProtocolError,
+)
 from cassandra.protocol import _SKIP_METADATA_FLAG, ExecuteMessage, PrepareMessage, ProtocolHandler
-from cassandra.segment import CRC32_INITIAL, CrcException, Segment, SegmentCodec, SegmentHeader, compute_crc24
+from cassandra.segment import CrcException
 
 from stores.cassandra_policies import SILENCE, cannot_authorise
+from stores.cassandra_segments import Messages, Segments
 
 _RECEIVED = 1 << 18
 """Bytes that are taken from a socket in a turn."""
@@ -63,10 +69,12 @@ class LoopConnection(Connection):  # type: ignore[misc]
     context: ClassVar[Context]
     """An empty one: what the connection does is of no request."""
     received: ClassVar[memoryview]
-    """Where bytes are put that a socket has, until they are copied at once."""
+    """Where bytes are put that a socket has. Messages are read out of it before ``receive`` ends."""
     open: ClassVar[set["LoopConnection"]]
     """The connections that the loop looks at."""
     is_closed: bool
+    _messages: Messages | None = None
+    """Puts them together once the server and the driver have agreed on segments."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -159,17 +167,10 @@ class LoopConnection(Connection):  # type: ignore[misc]
             time.sleep(_LOOKED_AT)
         return bool(self.msg_received)
 
-    def _process_segment_buffer(self) -> None:
-        super()._process_segment_buffer()
-        if self.is_defunct:
-            # The driver would look for segments in what is left, byte by byte.
-            self._iobuf.seek(0, SEEK_END)
-            self._io_buffer._segment_consumed = False
-
     def _enable_checksumming(self) -> None:
         super()._enable_checksumming()
         if not self.compressor:
-            self._segment_codec = _SEGMENTS
+            self._segment_codec, self._messages = Segments(), Messages()
 
     def _in_turn(self, do: Callable[..., None], *args: Any) -> None:
         """Has it done in a turn of the loop. Where there will be none any more, the connection ends."""
@@ -233,8 +234,7 @@ class LoopConnection(Connection):  # type: ignore[misc]
                 if not count:
                     self.close()
                     return
-                self._iobuf.write(received[:count])
-                self.process_io_buffer()
+                self._process(received[:count])
                 taken += count
                 # The loop tells of more; not of what TLS has taken already, which gives 16 KB at most at once.
                 if self.ssl_context is None or (taken >= _RECEIVED and not self._socket.pending()):
@@ -242,6 +242,19 @@ class LoopConnection(Connection):  # type: ignore[misc]
         except _LATER:
             pass
         except OSError as error:
+            self.defunct(error)
+
+    def _process(self, came: memoryview) -> None:
+        if self._messages is None:
+            self._iobuf.write(came)
+            self.process_io_buffer()
+            return
+        try:
+            for message in self._messages.in_what_came(came):
+                self.process_msg(message, message.body)
+        except CrcException as error:
+            self.defunct(CrcMismatchException(str(error), self.endpoint))
+        except ProtocolError as error:
             self.defunct(error)
 
 
@@ -300,40 +313,3 @@ class _Execute(ExecuteMessage):  # type: ignore[misc]
 
 _KNOWS_COLUMNS = (ProtocolVersion.V5, ProtocolVersion.V6)
 """Versions of the protocol whose servers are told, by an id, which columns the client knows."""
-
-
-class _Segments(SegmentCodec):  # type: ignore[misc]
-    """As the driver's, of what is not compressed: the same bytes, for a fifth of its CPU, which takes each field byte by byte."""
-
-    def encode(self, buffer: BytesIO, msg: bytes) -> None:
-        alone = len(msg) <= _PAYLOAD
-        for start in range(0, len(msg), _PAYLOAD):
-            payload = msg if alone else msg[start : start + _PAYLOAD]
-            buffer.write(_header(len(payload) | alone << self.FLAG_OFFSET))
-            buffer.write(payload)
-            buffer.write(crc32(payload, CRC32_INITIAL).to_bytes(4, "little"))
-
-    def decode_header(self, buffer: BytesIO) -> SegmentHeader:
-        """CrcException where it was changed on its way."""
-        told = buffer.read(6)
-        fields = int.from_bytes(told[:3], "little")
-        if _header(fields) != told:
-            raise CrcException(f"CRC mismatch on header {told.hex()}")
-        return SegmentHeader(fields & _PAYLOAD, -1, bool(fields >> self.FLAG_OFFSET & 1))
-
-    def decode(self, buffer: BytesIO, header: SegmentHeader) -> Segment:
-        """CrcException where it was changed on its way."""
-        payload = buffer.read(header.payload_length)
-        if crc32(payload, CRC32_INITIAL) != int.from_bytes(buffer.read(4), "little"):
-            raise CrcException("CRC mismatch on payload")
-        return Segment(payload, header.is_self_contained)
-
-
-_PAYLOAD = Segment.MAX_PAYLOAD_LENGTH
-_SEGMENTS = _Segments()
-
-
-@lru_cache(maxsize=1 << 12)
-def _header(fields: int) -> bytes:
-    """Three bytes of fields and three of their CRC. Lengths come again and again."""
-    return bytes(fields.to_bytes(3, "little") + compute_crc24(fields, 3).to_bytes(3, "little"))

@@ -11,6 +11,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from threading import get_ident
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -42,6 +43,7 @@ from stores.cassandra_policies import (
     reconnection,
     speculation,
 )
+from stores.cassandra_responses import Response
 from stores.cassandra_values import Answers
 from stores.deadline import remaining
 from stores.meter import Meter
@@ -102,11 +104,20 @@ class CassandraSession:
         self.meter = meter
         self.permits = asyncio.Semaphore(in_flight)
         self._loop = asyncio.get_running_loop()
-        self._answered: deque[tuple[asyncio.Future[Answer], Answer | None, BaseException | None]] = deque()
+        self._answered: deque[tuple[asyncio.Future[Answer], Response, Answer | BaseException]] = deque()
         self._waking = False
         self._prepared: dict[str, Any] = {}
         self._preparing: dict[str, asyncio.Task[Any]] = {}
         self._nodes = TrustedFirst(address.dc)
+        self._profile = ExecutionProfile(
+            load_balancing_policy=self._nodes,
+            consistency_level=ConsistencyLevel.LOCAL_QUORUM,
+            serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
+            request_timeout=TIMEOUT,
+            row_factory=tuple_factory,
+            retry_policy=AskAnother(),
+            speculative_execution_policy=speculation(),
+        )
         self._cluster: Any = None
         self._session: Any = None
 
@@ -129,7 +140,7 @@ class CassandraSession:
     def _why(self, error: BaseException) -> str:
         if others := self.other_data_centres:
             return f"there is no data centre {self.address.dc}, but {' and '.join(others)}"
-        return _told(error)
+        return _error_line(error)
 
     def _connect(self) -> None:
         address = self.address
@@ -137,17 +148,7 @@ class CassandraSession:
             [*address.hosts],
             auth_provider=PlainTextAuthProvider(address.user, address.password) if address.user else None,
             ssl_context=address.certificates and address.certificates.context("rows"),
-            execution_profiles={
-                EXEC_PROFILE_DEFAULT: ExecutionProfile(
-                    load_balancing_policy=self._nodes,
-                    consistency_level=ConsistencyLevel.LOCAL_QUORUM,
-                    serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
-                    request_timeout=TIMEOUT,
-                    row_factory=tuple_factory,
-                    retry_policy=AskAnother(),
-                    speculative_execution_policy=speculation(),
-                )
-            },
+            execution_profiles={EXEC_PROFILE_DEFAULT: self._profile},
             reconnection_policy=reconnection(),
             idle_heartbeat_interval=HEARTBEAT,
             idle_heartbeat_timeout=SILENCE,
@@ -246,43 +247,39 @@ class CassandraSession:
                 await self.permits.acquire()  # at once
             future: asyncio.Future[Answer] = self._loop.create_future()
             try:
-                response = self._session.execute_async(
-                    statement, timeout=remaining(TIMEOUT), paging_state=page
+                response = Response(
+                    *(self._session, self._profile, statement, remaining(TIMEOUT), page),
+                    partial(self._told, future),
                 )
+                response.ask()
             except BaseException:
                 self.permits.release()
                 raise
             self.meter.count(what)
-            response.add_callbacks(
-                self._succeeded,
-                self._failed,
-                callback_args=(future, response),
-                errback_args=(future, response),
-            )
             try:
                 return await future
             finally:
                 # They have the error, whose trace has this frame: they would hold each other.
                 del future, response
 
-    def _succeeded(
-        self, rows: list[tuple[Any, ...]] | None, future: asyncio.Future[Answer], response: Any
+    def _told(
+        self,
+        future: asyncio.Future[Answer],
+        response: Response,
+        rows: list[tuple[Any, ...]] | None,
+        error: BaseException | None,
     ) -> None:
-        response.clear_callbacks()  # they have the response: all that was read would stay until the garbage collector finds it
-        self._answer(future, Answer(rows or [], response._paging_state, response._col_names), None)
-
-    def _failed(self, error: BaseException, future: asyncio.Future[Answer], response: Any) -> None:
-        response.clear_callbacks()
-        self._nodes.distrust(response._current_host, error)
-        self._answer(future, None, error)
-
-    def _answer(
-        self, future: asyncio.Future[Answer], answer: Answer | None, error: BaseException | None
-    ) -> None:
+        if response.is_settled:
+            return  # a second node has answered, too, or could not
+        if error is None:
+            told: Answer | BaseException = Answer(rows or [], response.page, response.columns)
+        else:
+            told = error
+            self._nodes.distrust(response.host, error)
         if runs_here(self._loop):
-            self._settle(future, answer, error)
+            self._settle(future, response, told)
             return
-        self._answered.append((future, answer, error))
+        self._answered.append((future, response, told))
         if not self._waking:  # else the loop is woken already
             self._waking = True
             with suppress(RuntimeError):  # the loop is closed: nobody waits
@@ -294,15 +291,18 @@ class CassandraSession:
             self._settle(*self._answered.popleft())
 
     def _settle(
-        self, future: asyncio.Future[Answer], answer: Answer | None, error: BaseException | None
+        self, future: asyncio.Future[Answer], response: Response, told: Answer | BaseException
     ) -> None:
+        if response.is_settled:
+            return
+        response.is_settled = True
         self.permits.release()
         if future.done():
             return
-        if answer is not None:
-            future.set_result(answer)
-        elif error is not None:
-            future.set_exception(error)
+        if isinstance(told, BaseException):
+            future.set_exception(told)
+        else:
+            future.set_result(told)
 
     async def change_schema(self, *ddl: str) -> None:
         """Sends statements of DDL, one after the other. Returns when every node agrees on the last."""
@@ -323,13 +323,13 @@ class CassandraSession:
         return bool(self._cluster.control_connection.wait_for_schema_agreement(wait_time=3 * TIMEOUT))
 
 
-def _told(error: BaseException) -> str:
+def _error_line(error: BaseException) -> str:
     """The driver's error in a line."""
     if isinstance(error, UnresolvableContactPoints):
         return "no host of this name is known"
     if isinstance(error, NoHostAvailable) and isinstance(error.errors, dict) and error.errors:
         return "; ".join(
-            f"{getattr(host, 'endpoint', host)}: {_told(cause)}" for host, cause in error.errors.items()
+            f"{getattr(host, 'endpoint', host)}: {_error_line(cause)}" for host, cause in error.errors.items()
         )
     if isinstance(error, ServerError):  # a fault of the server, whose words may be of the rows
         return f"{error.summary}: {error.message.partition(':')[0]}"
@@ -343,11 +343,13 @@ def _errors() -> Iterator[None]:
         yield
     except _AWAY as error:
         remaining(TIMEOUT)
-        raise StoreUnavailable("the rows did not answer", detail=f"Cassandra: {_told(error)}") from error
+        raise StoreUnavailable(
+            "the rows did not answer", detail=f"Cassandra: {_error_line(error)}"
+        ) from error
     except Unauthorized as error:
         remaining(TIMEOUT)
         why = "did not answer" if cannot_authorise(error) else "refuse it to Cohort's role"
-        raise StoreUnavailable(f"the rows {why}", detail=f"Cassandra: {_told(error)}") from error
+        raise StoreUnavailable(f"the rows {why}", detail=f"Cassandra: {_error_line(error)}") from error
     except InvalidRequest as error:
         if re.search(r"unconfigured table|(table|keyspace) \S+ does not exist", str(error), re.IGNORECASE):
             raise NotInitialised(

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from itertools import groupby
 from typing import Any
 
@@ -150,13 +150,15 @@ def counts_as_sent(counts: Mapping[str, int], version: int) -> bytes:
 
 def texts_as_sent(texts: Sequence[str], version: int) -> bytes:
     """A list of texts as the protocol has it: the keys that a statement reads together."""
-    return len(texts).to_bytes(4) + b"".join(map(_text, texts))
+    sent = list(map(str.encode, texts))
+    parts = [b""] * (2 * len(sent))
+    parts[::2], parts[1::2] = map(_length, map(len, sent)), sent
+    return _length(len(sent)) + b"".join(parts)
 
 
-@lru_cache(maxsize=1 << 15)
-def _text(text: str) -> bytes:
-    sent = text.encode()
-    return len(sent).to_bytes(4) + sent
+@cache
+def _length(length: int) -> bytes:
+    return length.to_bytes(4)
 
 
 @lru_cache(maxsize=1 << 15)

@@ -20,12 +20,12 @@ from cassandra.cluster import ResponseFuture
 from cassandra.connection import ConnectionBusy, ConnectionShutdown, DefaultEndPoint, HeartbeatFuture
 from cassandra.protocol import OptionsMessage
 from cassandra.query import SimpleStatement
-from cassandra.segment import CrcException, SegmentCodec
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from stores import cassandra_session
 from stores.cassandra_address import Address
-from stores.cassandra_connection import LoopConnection, _Segments, connections_on
+from stores.cassandra_connection import LoopConnection, connections_on
+from stores.cassandra_segments import Segments
 from stores.cassandra_session import CassandraSession
 from stores.deadline import deadline
 from stores.meter import Meter
@@ -147,13 +147,13 @@ async def test_answers_do_not_tell_again_which_columns_they_have(
 ) -> None:
     assert await row_of(made, "first, second") == ("b", {"c": "d"})
     heard = []
-    process = LoopConnection.process_io_buffer
+    process = LoopConnection._process
 
-    def noted(self: LoopConnection) -> None:
-        heard.append(self._io_buffer.io_buffer.getvalue())
-        process(self)
+    def noted(self: LoopConnection, came: memoryview) -> None:
+        heard.append(bytes(came))
+        process(self, came)
 
-    monkeypatch.setattr(LoopConnection, "process_io_buffer", noted)
+    monkeypatch.setattr(LoopConnection, "_process", noted)
     assert await row_of(made, "first, second") == ("b", {"c": "d"})
     answer = b"".join(heard)
     assert b"b" in answer
@@ -437,28 +437,26 @@ async def test_a_statement_ends_in_time_whatever_happens_to_connections(
         connection.close()
 
 
-async def test_what_follows_a_segment_that_was_changed_on_its_way_is_not_looked_at(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The driver would take each six bytes for the head of another segment: seconds of the loop for an answer of 256 KB."""
+async def test_a_message_that_was_changed_on_its_way_ends_the_connection() -> None:
     async with talking() as connection:
         connection._enable_checksumming()
-        whole, changed = io.BytesIO(), io.BytesIO()
-        _Segments().encode(whole, struct.pack(">BBhBi", 0x85, 0, 7, 8, 0))  # an answer that nobody waits for
-        _Segments().encode(changed, bytes(100_000))
-        looked_at = []
-        decode = _Segments.decode_header
-
-        def counted(self: _Segments, buffer: io.BytesIO) -> Any:
-            looked_at.append(buffer.tell())
-            return decode(self, buffer)
-
-        monkeypatch.setattr(_Segments, "decode_header", counted)
-        connection._iobuf.write(whole.getvalue() + b"\xff" + changed.getvalue()[1:])
-        connection.process_io_buffer()
-        assert len(looked_at) == 2
+        whole = io.BytesIO()
+        Segments().encode(whole, struct.pack(">BBhBi", 0x85, 0, 7, 8, 5) + b"hello")
+        changed = bytearray(whole.getvalue())
+        changed[-6] ^= 1
+        connection._process(memoryview(changed))
         assert connection.is_closed
         assert "CRC" in str(connection.last_error)
+
+
+async def test_what_is_no_message_ends_the_connection() -> None:
+    async with talking() as connection:
+        connection._enable_checksumming()
+        short = io.BytesIO()
+        Segments().encode(short, struct.pack(">BBhBi", 0x85, 0, 7, 8, 500) + b"hello")
+        connection._process(memoryview(short.getvalue()))
+        assert connection.is_closed
+        assert "500" in str(connection.last_error)
 
 
 # --- loops that end
@@ -595,34 +593,3 @@ async def test_a_timer_that_was_cancelled_does_not_call_back(
     connections.create_timer(0.05, over.set)
     await over.wait()
     assert called == []
-
-
-# --- segments
-
-
-@pytest.mark.parametrize("size", [1, 9, 100, 131_070, 131_071, 131_072, 400_000])
-def test_segments_are_those_of_the_driver(size: int) -> None:
-    message = bytes(number % 251 for number in range(size))
-    ours, theirs = io.BytesIO(), io.BytesIO()
-    _Segments().encode(ours, message)
-    SegmentCodec().encode(theirs, message)
-    assert ours.getvalue() == theirs.getvalue()
-    decoded = b""
-    ours.seek(0)
-    while ours.tell() < len(ours.getvalue()):
-        header = _Segments().decode_header(ours)
-        segment = _Segments().decode(ours, header)
-        assert segment.is_self_contained == (size < 131_072)
-        decoded += segment.payload
-    assert decoded == message
-
-
-@pytest.mark.parametrize("place", [0, 4, 7, 109])
-def test_a_segment_that_was_changed_on_its_way_is_refused(place: int) -> None:
-    buffer = io.BytesIO()
-    _Segments().encode(buffer, b"x" * 100)
-    changed = bytearray(buffer.getvalue())
-    changed[place] ^= 1
-    buffer = io.BytesIO(bytes(changed))
-    with pytest.raises(CrcException):
-        _Segments().decode(buffer, _Segments().decode_header(buffer))

@@ -1,14 +1,18 @@
 """What the driver is told about nodes that do not answer."""
 
+import asyncio
 from itertools import islice
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from cassandra import InvalidRequest, Unauthorized, Unavailable
+from cassandra import InvalidRequest, OperationTimedOut, Unauthorized, Unavailable
 from cassandra.connection import ConnectionShutdown
 from cassandra.policies import RetryPolicy, TokenAwarePolicy
 from cassandra.protocol import OverloadedErrorMessage
 from cassandra.query import SimpleStatement
 
+from stores.cassandra_address import Address
 from stores.cassandra_policies import (
     DISTRUST,
     HEARTBEAT,
@@ -20,7 +24,8 @@ from stores.cassandra_policies import (
     cannot_authorise,
     reconnection,
 )
-from stores.cassandra_session import TIMEOUT
+from stores.cassandra_session import TIMEOUT, CassandraSession
+from stores.meter import Meter
 
 READ, WRITE = SimpleStatement("SELECT", is_idempotent=True), SimpleStatement("UPDATE … IF")
 LOST, BUSY = ConnectionShutdown("reset"), OverloadedErrorMessage(0x1001, "busy", None)
@@ -76,3 +81,17 @@ def test_a_node_that_could_not_reach_the_others_is_asked_last_for_some_seconds(
 def test_a_role_that_a_node_could_not_read_is_told_from_one_that_may_not() -> None:
     assert cannot_authorise(Unauthorized("Unable to perform authorization of permissions: timed out"))
     assert not cannot_authorise(Unauthorized("User cohort has no SELECT permission on <table k.t>"))
+
+
+async def test_an_error_that_comes_after_another_nodes_answer_changes_nothing() -> None:
+    """Neither is the node distrusted that has answered, nor is its statement's permit given back twice."""
+    session = CassandraSession(Address.parse("cassandra://nowhere/cohort"), Meter(), 1)
+    response: Any = SimpleNamespace(is_settled=False, host="well", page=None, columns=["a"])
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    await session.permits.acquire()
+    session._told(future, response, [(1,)], None)
+    session._told(future, response, None, OperationTimedOut())
+    assert (await future).rows == [(1,)]
+    assert session._nodes._distrusted == {}
+    await session.permits.acquire()
+    assert session.permits.locked()

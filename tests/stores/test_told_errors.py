@@ -34,11 +34,11 @@ def test_of_redis_the_first_words(error: Exception, told: str) -> None:
 
 def test_of_cassandra_the_kind_of_a_fault_and_who_did_not_answer() -> None:
     fault = ServerError(0, "java.lang.AssertionError: Key(learner-7) is none", None)
-    assert cassandra_session._told(fault) == "Server error: java.lang.AssertionError"
+    assert cassandra_session._error_line(fault) == "Server error: java.lang.AssertionError"
     nowhere = NoHostAvailable("none", {"10.0.0.1:9042": fault, "10.0.0.2:9042": OSError("refused")})
     assert (
-        cassandra_session._told(nowhere)
+        cassandra_session._error_line(nowhere)
         == "10.0.0.1:9042: Server error: java.lang.AssertionError; 10.0.0.2:9042: refused"
     )
     late = ReadTimeout("too late", consistency=ConsistencyLevel.QUORUM, required_responses=2)
-    assert "required_responses" in cassandra_session._told(late)
+    assert "required_responses" in cassandra_session._error_line(late)
