@@ -6,7 +6,7 @@ whichever field that is. Nothing is kept: a read that begins later reads anew.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from stores.deadline import deadline_at, in_time, until
 from stores.rows import Key, NarrowRow, Row, Rows
 from stores.values import check_key, check_keys
 
-_Found = Mapping[Key, Any]
+_Found = dict[Key, Any]
 _TURNS, _MOST_TURNS = 10, 200
 """Turns of the event loop, some microseconds each, that a batch waits after the last read that joined it, and in all: the
 members of a list come to a read by ways that are nearly as long."""
@@ -32,19 +32,21 @@ def reads_together(rows: Rows) -> Rows:
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """Reads of one shape. ``alone``: how a single read is made, if not like many. ``ends``: the latest of their
-    deadlines; None if one of them has none. The batch is closed in turn ``closes``."""
+    """Reads of one shape. ``alone``: how a single read is made, if not like many. ``readers``: how many have begun it or joined it,
+    those who have left among them. ``ends``: the latest of their deadlines; None if one of them has none. The batch is closed in turn
+    ``closes``."""
 
     together: Callable[[list[Key]], Awaitable[_Found]]
     alone: Callable[[], Awaitable[_Found]] | None
-    keys: dict[Key, None] = field(default_factory=dict)
+    keys: dict[Key, None]
+    readers: int = 1
     waiting: list[asyncio.Future[_Found]] = field(default_factory=list)
     ends: float | None = 0.0
     turns: int = 0
     closes: int = 0
 
     async def send(self) -> None:
-        lone = self.alone if len(self.waiting) == 1 else None
+        lone = self.alone if self.readers == 1 else None
         try:
             with deadline_at(self.ends):
                 found = await (lone() if lone else self.together(list(self.keys)))
@@ -87,7 +89,7 @@ class _Together:
             return {}
         shape, together = self._many(table, columns)
         found = await self._joined(shape, keys, together)
-        return {key: found[key] for key in keys if found.get(key) is not None}
+        return {key: row for key, row in found.items() if row is not None}
 
     async def partition(
         self,
@@ -128,8 +130,7 @@ class _Together:
         if not keys:
             return {}
         shape, together = self._slices(table, columns, among, prefix, after, limit)
-        found = await self._joined(shape, keys, together)
-        return {key: found[key] for key in keys}
+        return await self._joined(shape, keys, together)
 
     async def tuples(
         self,
@@ -151,8 +152,7 @@ class _Together:
             )
 
         shape = ("tuples", table, tuple(columns), _within(among, prefix, after, limit))
-        found = await self._joined(shape, keys, together)
-        return {key: found[key] for key in keys}
+        return await self._joined(shape, keys, together)
 
     async def statics(self, table: Table, keys: Sequence[Key]) -> dict[Key, Row]:
         keys = check_keys(table, table.partition, keys)
@@ -162,8 +162,16 @@ class _Together:
         async def together(keys: list[Key]) -> _Found:
             return await self._rows.statics(table, keys)
 
-        found = await self._joined(("statics", table), keys, together)
-        return {key: found[key] for key in keys if key in found}
+        return await self._joined(("statics", table), keys, together)
+
+    async def static_values(self, table: Table, keys: Sequence[Key], column: str) -> dict[Key, Any]:
+        if not keys:
+            return {}
+
+        async def together(keys: list[Key]) -> _Found:
+            return await self._rows.static_values(table, keys, column)
+
+        return await self._joined(("static", table, column), keys, together)
 
     def _many(
         self, table: Table, columns: Sequence[str] | None
@@ -196,25 +204,45 @@ class _Together:
         keys: Sequence[Key],
         together: Callable[[list[Key]], Awaitable[_Found]],
         alone: Callable[[], Awaitable[_Found]] | None = None,
-    ) -> _Found:
-        """The rows that the open batch of this shape finds, these keys among them. Each caller waits until its own
-        deadline."""
+    ) -> dict[Key, Any]:
+        """What the open batch of this shape finds of these keys. Each caller waits until its own deadline."""
         check_bill()
-        ends, loop = until(), asyncio.get_running_loop()
         batch = self._open.get(shape)
-        if batch is None:
-            batch = self._open[shape] = _Batch(together, alone)
-            loop.call_soon(self._turn, shape)
-        waiter: asyncio.Future[_Found] = loop.create_future()
-        batch.keys.update(dict.fromkeys(keys))
+        if batch is not None:
+            batch.keys.update(dict.fromkeys(keys))
+            batch.readers += 1
+        else:
+            batch = self._open[shape] = _Batch(together, alone, dict.fromkeys(keys))
+            if not self._crowded and await self._is_alone(shape, batch):
+                return await (alone() if alone else together(list(batch.keys)))
+            asyncio.get_running_loop().call_soon(self._turn, shape)
+        ends = until()
+        waiter: asyncio.Future[_Found] = asyncio.get_running_loop().create_future()
         batch.waiting.append(waiter)
-        if self._crowded or len(batch.waiting) > 1:
+        if self._crowded or batch.readers > 1:
             batch.closes = min(batch.turns + _TURNS, _MOST_TURNS)
         batch.ends = None if None in (ends, batch.ends) else max(ends or 0.0, batch.ends or 0.0)
         try:
-            return await in_time(waiter)
+            found = await in_time(waiter)
         finally:
             del waiter  # it has the error, whose trace has this frame: they would hold each other
+        if batch.readers == 1:
+            return found
+        return {key: found[key] for key in keys if key in found}
+
+    async def _is_alone(self, shape: Hashable, batch: _Batch) -> bool:
+        """Whether no other read has joined the batch a turn later. It is closed then."""
+        try:
+            await asyncio.sleep(0)
+        except BaseException:
+            if batch.readers > 1:  # they do without the caller, who leaves
+                asyncio.get_running_loop().call_soon(self._turn, shape)
+            raise
+        finally:
+            if batch.readers == 1:
+                del self._open[shape]
+        batch.turns += 1
+        return batch.readers == 1
 
     def _turn(self, shape: Hashable) -> None:
         batch = self._open[shape]
@@ -223,7 +251,7 @@ class _Together:
             asyncio.get_running_loop().call_soon(self._turn, shape)
             return
         del self._open[shape]
-        self._crowded = self._crowded or len(batch.waiting) >= _CROWD
+        self._crowded = self._crowded or batch.readers >= _CROWD
         task = asyncio.ensure_future(batch.send())
 
         def left_by(_: asyncio.Future[_Found]) -> None:

@@ -12,6 +12,7 @@ from rules.errors import DeadlineExceeded
 T = TypeVar("T")
 
 _until: ContextVar[float | None] = ContextVar("deadline", default=None)
+_LATE = "its time is over"
 
 
 @contextmanager
@@ -42,33 +43,41 @@ def until() -> float | None:
 
 
 def remaining(most: float) -> float:
-    """Seconds that a call of a store may take: ``most``, or less near the deadline. DeadlineExceeded once it has passed."""
+    """Seconds that a call of a store may take: ``most``, or less near the deadline. DeadlineExceeded once it has passed, to the
+    millisecond: uvloop's timers may be as much early, and what they end is late."""
     ends = _until.get()
     if ends is None:
         return most
     left = ends - time.monotonic()
-    if left <= 0:
+    if left <= 0.001:
         raise out_of_time()
     return min(most, left)
 
 
 async def in_time(future: "asyncio.Future[T]", least: float = 0.0) -> T:
-    """Waits for the future until the deadline, but ``least`` seconds. DeadlineExceeded then; the future is cancelled."""
+    """Waits for a plain future, or what shields one, until the deadline, but ``least`` seconds. DeadlineExceeded then; the future is
+    cancelled."""
     ends = _until.get()
     if ends is None:
         return await future
-    limit = asyncio.timeout(max(least, ends - time.monotonic()))
+    late = asyncio.get_running_loop().call_later(max(least, ends - time.monotonic()), future.cancel, _LATE)
     try:
-        async with limit:
-            return await future
-    except TimeoutError as error:
-        # Not `remaining`: the loop's clock is coarser, so a moment of the time may be left.
-        if limit.expired():
-            raise out_of_time() from error
+        return await future
+    except asyncio.CancelledError as error:
+        # The future alone was cancelled, and not who waits for it. Not by `remaining`: the loop's clock is coarser, so a moment
+        # of the time may be left.
+        if error.args == (_LATE,) and not _is_being_cancelled():
+            raise out_of_time() from None
         raise
     finally:
-        # They have the task or the error, whose trace has this frame: they would hold each other.
-        del limit, future
+        late.cancel()
+        # It has the error, whose trace has this frame: they would hold each other.
+        del late, future
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def out_of_time() -> DeadlineExceeded:

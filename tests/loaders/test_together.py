@@ -69,6 +69,11 @@ async def test_reads_of_a_shape_are_one_statement_and_each_has_what_it_would_hav
     assert (found, spent) == ([{(u,): [("y", n)]} for n, u in enumerate(USERS)], 1)
     found, spent = await cost(rows, *(asked.statics(NOTES, [(u,), ("no",)]) for u in USERS))
     assert (found, spent) == ([{(u,): {"changed_at": 7}} for u in USERS], 1)
+    found, spent = await cost(
+        rows, *(asked.static_values(NOTES, [(u,), ("no",)], "changed_at") for u in USERS)
+    )
+    assert (found, spent) == ([{(u,): 7, ("no",): None} for u in USERS], 1)
+    assert not await asked.static_values(NOTES, [], "changed_at")
     assert not await asked.get_many(NOTES, [])
     assert not await asked.partitions(NOTES, [])
     assert not await asked.tuples(NOTES, [], ["v"])
@@ -143,9 +148,13 @@ async def test_a_deadline_is_told_as_such_also_where_the_loops_clock_is_a_moment
     """A clock that stands still has time left for ever, when the loop's timer has run out."""
     began = time.monotonic()
     monkeypatch.setattr("stores.deadline.time", SimpleNamespace(monotonic=lambda: began))
-    monkeypatch.setattr(rows, "get", lambda *_: asyncio.Event().wait())
-    with deadline(0.05), pytest.raises(DeadlineExceeded):
-        await reads_together(rows).get(NOTES, ("u1", "y", 0))
+    monkeypatch.setattr(rows, "get_many", lambda *_: asyncio.Event().wait())
+    asked = reads_together(rows)
+    with deadline(0.05):
+        found = await asyncio.gather(
+            *(asked.get(NOTES, (u, "y", 0)) for u in USERS[:2]), return_exceptions=True
+        )
+    assert [type(error) for error in found] == [DeadlineExceeded] * 2
 
 
 async def test_once_the_last_caller_has_left_nothing_goes_on(
@@ -173,6 +182,57 @@ async def test_once_the_last_caller_has_left_nothing_goes_on(
     while not ended:
         await asyncio.sleep(0.01)
     assert ended == ["cancelled"]
+
+
+async def test_who_leaves_at_once_leaves_the_read_to_those_who_have_joined(rows: SqliteRows) -> None:
+    asked = reads_together(rows)
+    first, *others = (asyncio.create_task(asked.get(NOTES, (u, "y", 0), ["v"])) for u in USERS[:3])
+    asyncio.get_running_loop().call_soon(first.cancel)  # before the first one's next turn
+    found = await asyncio.gather(first, *others, return_exceptions=True)
+    assert isinstance(found[0], asyncio.CancelledError)
+    assert found[1:] == [{"v": 1}, {"v": 2}]
+    assert await asked.get(NOTES, ("u0", "y", 0), ["v"]) == {"v": 0}
+
+
+async def test_who_leaves_at_once_leaves_a_single_other_one_what_it_asked_for(rows: SqliteRows) -> None:
+    asked = reads_together(rows)
+    slices: dict[str, Any] = {"prefix": ("x",), "limit": 1, "columns": ["v"]}
+    for first, other, expected in (
+        (asked.get(NOTES, ("u1", "y", 0)), asked.get(NOTES, ("u2", "y", 0), ["v"]), {"v": 2}),
+        (
+            asked.get(NOTES, ("u1", "y", 0), ["v"]),
+            asked.get_many(NOTES, [("u2", "y", 0), ("u3", "y", 0)], ["v"]),
+            {("u2", "y", 0): {"v": 2}, ("u3", "y", 0): {"v": 3}},
+        ),
+        (asked.partition(NOTES, ("u1",), **slices), asked.partition(NOTES, ("u2",), **slices), [{"v": 2}]),
+        (
+            asked.tuples(NOTES, [("u1",)], ["v"], among=["y"]),
+            asked.tuples(NOTES, [("u2",)], ["v"], among=["y"]),
+            {("u2",): [(2,)]},
+        ),
+    ):
+        leaving, staying = asyncio.create_task(first), asyncio.create_task(other)
+        asyncio.get_running_loop().call_soon(leaving.cancel)
+        assert await staying == expected
+        assert leaving.cancelled()
+
+
+async def test_a_lone_read_ends_with_its_caller(rows: SqliteRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless(*_: Any) -> Any:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(rows, "get", endless)
+    caller = asyncio.create_task(reads_together(rows).get(NOTES, ("u1", "y", 0)))
+    await began.wait()
+    caller.cancel()
+    await asyncio.wait([caller])
+    assert ended.is_set()
 
 
 async def test_views_of_many_collections_are_read_by_partition_and_what_is_beyond_by_key(
