@@ -11,11 +11,11 @@ from loaders.aggregates import ENTRY_COLUMNS, StoredAggregate, aggregates_by_key
 from loaders.healing import Healing
 from loaders.library import Library
 from loaders.narrow_figures import COLUMNS, NarrowAggregate, NarrowFigures, root_row
-from loaders.views import FIGURE_COLUMNS, changes_by_key, touches_by_key
+from loaders.views import FIGURE_COLUMNS, changes_by_key, changes_in, touches_by_key
 from rules.aggregates import COLLECTION_TYPE, AggregateKey
 from rules.contexts import Context
 from rules.hierarchy import RelationTree
-from rules.identifiers import ContextType, ProgressKey, aggregate_context
+from rules.identifiers import ContextType, ProgressKey, aggregate_context, scope_of
 from rules.progress import Progress
 from rules.standings import Figures, FirstCompletion, Standing, Touch, standing_of
 from rules.tracking import Tracking
@@ -78,24 +78,26 @@ class Standings:
             return [None if each is None else NarrowFigures.of(each) for each in wide]
         rows = self._stores.rows
         places = [(COLLECTION_TYPE, collection_id, user_id) for user_id, collection_id, _ in keys]
-        found, changed = await asyncio.gather(
-            rows.tuples(AGGREGATES, list(dict.fromkeys(places)), COLUMNS), self._changed(keys, {})
+        scopes = [(user_id, scope_of(collection_id)) for user_id, collection_id, _ in keys]
+        found, changes = await asyncio.gather(
+            rows.tuples(AGGREGATES, list(dict.fromkeys(places)), COLUMNS), changes_in(rows, scopes)
         )
         figures: list[NarrowFigures | None] = []
+        changed: dict[ProgressKey, int | None] = {}
         others: dict[int, ProgressKey] = {}
         aggregates: dict[ProgressKey, StoredAggregate | None] = {}
         of_row = NarrowFigures.of_row
-        for number, (key, place) in enumerate(zip(keys, places, strict=True)):
+        for number, (key, place, scope) in enumerate(zip(keys, places, scopes, strict=True)):
             if number % FEW == 0 and over():
                 await breathe()
             _, collection_id, context_id = key
             row = root_row(found[place], aggregate_context_of(key, contexts.get(context_id)), collection_id)
             tree = trees.get(collection_id)
             # The last two columns are what the row has seen: the change, and the version.
-            if row is not None and row[-2] == changed[key] and (tree is None or tree.covers(row[-1])):
+            if row is not None and row[-2] == changes[scope] and (tree is None or tree.covers(row[-1])):
                 figures.append(None if tree is None else of_row(row))
             else:
-                others[number] = key
+                others[number], changed[key] = key, changes[scope]
                 aggregates[key] = None if row is None else NarrowAggregate._make(row).stored(key.user_id)
                 figures.append(None)
         stale = [key for key in others.values() if changed[key] is not None]
@@ -288,7 +290,7 @@ def aggregate_context_of(key: ProgressKey, context: Context | None) -> str:
     _, collection_id, context_id = key
     if context_id == collection_id:
         return aggregate_context(ContextType.COLLECTION, context_id)
-    return aggregate_context(context.type if context else ContextType.BATCH, context_id)
+    return aggregate_context(ContextType.BATCH, context_id) if context is None else context.in_aggregates
 
 
 def _is_fresh(aggregate: StoredAggregate | None, changed_at: int | None, tree: RelationTree | None) -> bool:

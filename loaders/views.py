@@ -17,10 +17,10 @@ from rules.tracking import Tracking
 from rules.views import View
 from stores.columns import Milliseconds, NarrowColumn
 from stores.keys import MOST_KEYS, share
-from stores.rows import Condition, Equal, NarrowRow, Row, Rows
+from stores.rows import Condition, Equal, Key, NarrowRow, Row, Rows
 from stores.tables import VIEWS
 from stores.turns import in_turns, portions
-from stores.values import check_key
+from stores.values import check_key, check_keys
 
 V = TypeVar("V")
 
@@ -297,17 +297,20 @@ async def changes_by_key(
     there was none. Reads no view."""
     if not tracking.keeps_by_content:
         places = [(user_id, scope_of(collection_id)) for user_id, collection_id, _ in keys]
-        found = await rows.statics(VIEWS, list(dict.fromkeys(places)))
-        return {
-            key: found[place]["changed_at"] if place in found else None
-            for key, place in zip(keys, places, strict=True)
-        }
+        changes = await changes_in(rows, check_keys(VIEWS, VIEWS.partition, places))
+        return {key: changes[place] for key, place in zip(keys, places, strict=True)}
     partitions = {key: {(key.user_id, scope_of(leaf, leaf)) for leaf in _leaves(key, trees)} for key in keys}
-    statics = await rows.statics(VIEWS, list(set().union(*partitions.values())))
+    changes = await changes_in(rows, check_keys(VIEWS, VIEWS.partition, set().union(*partitions.values())))
     return {
-        key: max((at for each in places if (at := statics.get(each, {}).get("changed_at"))), default=None)
+        key: max((at for each in places if (at := changes[each])), default=None)
         for key, places in partitions.items()
     }
+
+
+async def changes_in(rows: Rows, places: Iterable[Key]) -> dict[Key, int | None]:
+    """The last change in each of these partitions of views: of a learner and a scope. None where there was none. The ids are of
+    rows, or were checked."""
+    return await rows.static_values(VIEWS, list(dict.fromkeys(places)), "changed_at")
 
 
 async def _touches_by_content(

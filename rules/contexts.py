@@ -1,13 +1,13 @@
 """Contexts (a batch, a program, an event, a group …): who may do what in them, and when."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
 from zlib import crc32
 
 from rules.access import Access
 from rules.errors import ContextClosed, EnrolmentClosed, Forbidden, InvalidInput
-from rules.identifiers import ContextType
+from rules.identifiers import ContextType, aggregate_context
 from rules.moments import written
 from rules.texts import check_text
 from rules.viewers import Viewer
@@ -67,6 +67,11 @@ class Context:
     created_by: str | None = None
     created_on: datetime | None = None
     updated_on: datetime | None = None
+    in_aggregates: str = field(init=False, repr=False, compare=False)
+    """As aggregate rows write it. Lists ask hundreds for it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "in_aggregates", aggregate_context(self.type, self.context_id))
 
     @property
     def opened_on(self) -> datetime | None:
@@ -121,10 +126,10 @@ def checked_context(context: Context) -> Context:
     if context.context_id in context.collection_ids:
         raise InvalidInput("contextId must differ from the ids of its collections", field="contextId")
     dates = {}
-    for name, field in _DATES.items():
+    for name, named in _DATES.items():
         date = getattr(context, name)
         if date is not None and date.tzinfo is None:
-            raise InvalidInput(f"{field} needs a time zone, as in 2026-01-31T12:00:00Z", field=field)
+            raise InvalidInput(f"{named} needs a time zone, as in 2026-01-31T12:00:00Z", field=named)
         dates[name] = date and date.replace(microsecond=date.microsecond // 1000 * 1000)
     for earlier, later in (
         ("start_date", "end_date"),

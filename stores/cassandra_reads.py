@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -83,8 +84,8 @@ class Reads:
         decoders, width = cql.decoders(columns), len(columns)
 
         async def read(shared: Shared) -> None:
-            several = len(shared.keys) > 1
-            places = [place for span in shared.differing for place in range(*span)] if several else []
+            places = _differing(shared)
+            several = bool(places)
             asked = [*columns, *(_key_column(table, place) for place in places)]
             if table.statics:  # the last key column is null where a partition has these only
                 asked.append(table.key[-1])
@@ -105,12 +106,34 @@ class Reads:
             if not several and not table.statics and not decoders:
                 only += raws  # type: ignore[arg-type]
                 return
+            statics = bool(table.statics)
             async for portion in portions(raws):
                 for raw in portion:
-                    if table.statics and raw[-1] is None:
+                    if statics and raw[-1] is None:
                         continue
                     row = _decoded(raw[:width], decoders) if decoders else raw[:width]
                     (rows_of[of_raw(raw)] if several else only).append(row)  # type: ignore[arg-type]
+
+        await self._shared(table, [*found], read)
+        return found
+
+    async def static_values(self, table: Table, keys: Sequence[Key], column: str) -> dict[Key, Any]:
+        """``Rows.static_values``."""
+        found: dict[Key, Any] = dict.fromkeys(keys)
+        cql = self._cql(table)
+
+        async def read(shared: Shared) -> None:
+            places = _differing(shared) or [0]
+            names = tuple(table.key[place] for place in places)
+            text = partial(cql.select, (*names, column), distinct=True)
+            raws = await self._rows_of(table, shared, text, ())
+            if not cql.is_plain((*names, column)):
+                raws = [tuple(cql.decode((*names, column), raw).values()) for raw in raws]
+            pairs: Any = raws  # as they are where one column differs: lists ask for hundreds
+            values = dict(pairs if len(places) == 1 else [(raw[:-1], raw[-1]) for raw in raws])
+            found.update(
+                zip(shared.keys, map(values.get, map(itemgetter(*places), shared.keys)), strict=True)
+            )
 
         await self._shared(table, [*found], read)
         return found
@@ -168,6 +191,13 @@ class Reads:
             raws += more
             if page is None:
                 return raws
+
+
+def _differing(shared: Shared) -> list[int]:
+    """The key columns in which the keys differ."""
+    if len(shared.keys) == 1:
+        return []
+    return [place for span in shared.differing for place in range(*span)]
 
 
 def _key_column(table: Table, place: int) -> NarrowColumn:

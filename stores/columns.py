@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +65,14 @@ class Column:
     since: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """In ``Rows.tuples``: the value that a map of texts has under this key; None where it has none."""
 
     column: str
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Milliseconds:
+class Milliseconds(NamedTuple):
     """In ``Rows.tuples``: the moment in this column, or in this element of a map, as epoch milliseconds."""
 
     of: str | Element
@@ -93,9 +91,10 @@ def static(type_: ColumnType) -> Column:
     return Column(type_, static=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
-    """A table, declared once in stores/tables/. ``partition`` and ``clustering`` map key columns to types, in order.
+    """A table, declared once in stores/tables/, and equal to none but itself. ``partition`` and ``clustering`` map key columns to
+    types, in order.
 
     ``columns`` has the others. Key columns are never null. Clustering order is ascending.
     """
@@ -128,6 +127,3 @@ class Table:
     def named(self, key: tuple[Any, ...]) -> dict[str, Any]:
         """Returns the values of a whole primary key by column."""
         return dict(zip(self.key, key, strict=True))
-
-    def __hash__(self) -> int:
-        return hash(self.name)

@@ -199,6 +199,11 @@ class Rows(Protocol):
         """The static columns of each partition that exists. Keys share statements as in ``partitions``. Reads no rows."""
         ...
 
+    async def static_values(self, table: Table, keys: Sequence[Key], column: str) -> dict[Key, Any]:
+        """What this static column has in each partition: None where it has nothing, or there is no such partition. Keys share
+        statements as in ``partitions``, and are taken as they are: rows have them so. Reads no rows."""
+        ...
+
     async def write(self, *writes: Write) -> None:
         """Writes without conditions, in no order and not as one transaction. All are done when it returns.
 

@@ -197,6 +197,9 @@ class CassandraRows:
             return {tuple(raw[:width]): dict(zip(names, raw[width:], strict=True)) for raw in raws}
         return {cql.decode_key(raw, width): cql.decode(names, raw[width:]) for raw in raws}
 
+    async def static_values(self, table: Table, keys: Sequence[Key], column: str) -> dict[Key, Any]:
+        return await self._reads.static_values(table, keys, column)
+
     # --- writing
 
     async def write(self, *writes: Write) -> None:

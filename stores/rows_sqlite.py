@@ -174,6 +174,10 @@ class SqliteRows:
         found = await self._each(table, distinct, lambda c, key: statics_of(c, table, key))
         return {key: row for key, row in found.items() if row is not None}
 
+    async def static_values(self, table: Table, keys: Sequence[Key], column: str) -> dict[Key, Any]:
+        found = await self._each(table, list(dict.fromkeys(keys)), lambda c, key: statics_of(c, table, key))
+        return {key: None if row is None else row[column] for key, row in found.items()}
+
     async def _each(
         self, table: Table, distinct: Sequence[Key], read: Callable[[sqlite3.Connection, Key], T]
     ) -> dict[Key, T]:

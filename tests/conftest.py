@@ -196,7 +196,7 @@ def give_servers_time() -> None:
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """The clock of every test; no rule reads another one."""
 
-READS = ("get", "get_many", "partition", "partitions", "tuples", "statics")
+READS = ("get", "get_many", "partition", "partitions", "tuples", "statics", "static_values")
 """The reads of the rows port by key."""
 LEAF = "application/pdf"
 COURSE = {

@@ -764,6 +764,42 @@ async def test_statics_are_those_of_partitions_that_exist(rows: Rows, me: str) -
     assert cost == {"select things": 2}
 
 
+async def test_the_values_of_a_static_column_are_told_of_every_partition_asked_for(
+    rows: Rows, me: str
+) -> None:
+    await rows.write(
+        Write(THINGS, (me, 1, "n", AT), {"changed_at": 5, "labels": {"x"}}, insert=False),
+        Write(THINGS, (me, 2, "n", AT), {"int": 1}),
+        Write(THINGS, (f"{me}-2", 3, "n", AT), {"changed_at": 6}),
+    )
+    keys = [(me, kind) for kind in range(150)]
+    with rows.meter.measure() as cost:
+        found = await rows.static_values(THINGS, [*keys, keys[1]], "changed_at")
+    assert found == {**dict.fromkeys(keys), (me, 1): 5}
+    assert cost == {"select things": 2}
+    two = [(me, 1), (f"{me}-2", 3)]
+    assert await rows.static_values(THINGS, two, "changed_at") == {two[0]: 5, two[1]: 6}
+    crossed = [*two, (me, 3), (f"{me}-2", 1)]
+    with rows.meter.measure() as cost:
+        found = await rows.static_values(THINGS, crossed, "labels")
+    assert found == {**dict.fromkeys(crossed), two[0]: {"x"}}
+    assert cost == {"select things": 1}
+    assert await rows.static_values(THINGS, [(me, 1)], "changed_at") == {(me, 1): 5}
+    assert await rows.static_values(THINGS, [(me, 9)], "changed_at") == {(me, 9): None}
+    assert await rows.static_values(THINGS, [], "changed_at") == {}
+
+
+async def test_partitions_by_moments_have_static_values(fresh: Open) -> None:
+    rows = await fresh()
+    days = Table(
+        "days", partition={"at": TIMESTAMP}, clustering={"n": INT}, columns={"s": static(INT), "v": INT}
+    )
+    await rows.init([days])
+    later = AT + timedelta(days=1)
+    await rows.write(Write(days, (AT, 1), {"s": 5}), Write(days, (later, 1), {"s": 6}))
+    assert await rows.static_values(days, [(AT,), (later,)], "s") == {(AT,): 5, (later,): 6}
+
+
 async def test_a_partition_of_statics_alone_has_no_rows(rows: Rows, me: str) -> None:
     await rows.write(Write(THINGS, (me, 1, "n", AT), {"changed_at": 5}, insert=False))
     assert await rows.partition(THINGS, (me, 1)) == []
@@ -986,6 +1022,7 @@ async def test_an_upgrade_adds_tables_and_columns_and_keeps_rows(fresh: Open) ->
     )
     assert await rows.get(labelled, ("a", 1), ["v", "labels"]) == {"v": 1, "labels": {"x"}}
     assert await rows.statics(noted, [("a",)]) == {("a",): {"noted_at": AT}}
+    assert await rows.static_values(noted, [("a",), ("b",)], "noted_at") == {("a",): AT, ("b",): None}
 
 
 async def test_a_table_can_be_removed_with_all_that_is_in_it(fresh: Open) -> None:
