@@ -1,6 +1,7 @@
 """Enrolments of a learner, in the order of collection and context."""
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -41,6 +42,11 @@ async def enrolments_in(rows: Rows, user_id: str, collection_id: str) -> list[En
     """A learner's enrolments in one collection under all contexts, active or not: one statement."""
     found = await rows.partition(ENROLMENTS, (user_id,), prefix=(collection_id,))
     return [enrolment for enrolment in map(enrolment_of, found) if enrolment is not None]
+
+
+async def enrolments_in_places(rows: Rows, places: Iterable[tuple[str, str]]) -> list[list[Enrolment]]:
+    """The same for many learners and collections: a statement each."""
+    return await asyncio.gather(*(enrolments_in(rows, *place) for place in places))
 
 
 async def enrolled_somewhere(rows: Rows, user_ids: Sequence[str]) -> set[str]:
@@ -178,7 +184,7 @@ async def narrow_enrolments_page(
     found: list[NarrowEnrolment] = []
     while len(found) <= limit:
         page = (await rows.tuples(ENROLMENTS, [place], _NARROW, after=after, limit=limit + 1))[place]
-        found += [one for one in _enrolled_in(page) if active is None or bool(one.active) is active]
+        found += _enrolled_in(page if active is None else [row for row in page if bool(row[2]) is active])
         if len(page) <= limit:
             break
         after = page[-1][:2]
@@ -195,10 +201,10 @@ async def narrow_enrolments_of(
     return {user_id: one for (user_id,), page in found.items() for one in _enrolled_in(page)}
 
 
-def _enrolled_in(page: Sequence[NarrowRow]) -> Iterator[NarrowEnrolment]:
+def _enrolled_in(page: Sequence[NarrowRow]) -> list[NarrowEnrolment]:
     """The enrolments in rows of _NARROW. A row without a moment has only figures of an enrolment that is gone."""
-    # `tuple.__new__` does not count the values again.
-    return (tuple.__new__(NarrowEnrolment, row) for row in page if row[3] is not None)
+    new = tuple.__new__  # does not count the values again
+    return [new(NarrowEnrolment, row) for row in page if row[3] is not None]
 
 
 def enrolment_of(row: Row | None) -> Enrolment | None:

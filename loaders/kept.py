@@ -1,6 +1,6 @@
 """What a process keeps in memory, bounded in bytes: what was used longest ago makes room."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping
 from math import inf
 from sys import getsizeof
@@ -63,20 +63,11 @@ class Kept(MutableMapping[K, V], Generic[K, V]):
         self._entries.move_to_end(key)
         return entry[0]
 
-    def of(self, keys: Iterable[K]) -> dict[K, V | None]:
-        """What ``get`` gives of each key, with one look at the clock."""
-        now, entries, to_end = monotonic(), self._entries, self._entries.move_to_end
-        found: dict[K, V | None] = {}
-        for key in keys:
-            entry = entries.get(key)
-            if entry is None:
-                found[key] = None
-            elif entry[2] <= now:
-                self._drop(key)
-                found[key] = None
-            else:
-                to_end(key)
-                found[key] = entry[0]
+    def of(self, keys: Iterable[K]) -> dict[K, V]:
+        """What there is of these keys, with one look at the clock."""
+        now, get = monotonic(), self._entries.get
+        found = {key: entry[0] for key in keys if (entry := get(key)) is not None and entry[2] > now}
+        deque(map(self._entries.move_to_end, found), maxlen=0)  # none of the results is kept
         return found
 
     def __getitem__(self, key: K) -> V:

@@ -1,10 +1,10 @@
 """One caller's request: who asks, what the process shares, and the loaders that batch its reads."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -15,7 +15,7 @@ from loaders.attempts import attempt_key, attempts_of_keys
 from loaders.background import Background
 from loaders.change_clock import ChangeClock
 from loaders.client_documents import ClientDocuments
-from loaders.enrolments import enrolments_by_key, enrolments_in
+from loaders.enrolments import enrolments_by_key, enrolments_in_places
 from loaders.healing import Healing
 from loaders.kept import ENTRY, MEGABYTE, Kept, texts
 from loaders.learner_groups import Rosters, groups_by_id, groups_pages, memberships_within
@@ -24,6 +24,7 @@ from loaders.library import Library
 from loaders.metrics.costs import TableCosts
 from loaders.metrics.plans import Tile
 from loaders.metrics.tables import Answered, Tables
+from loaders.narrow_figures import NarrowFigures
 from loaders.responses import ResponseCache
 from loaders.standings import Standings, Touches
 from loaders.together import reads_together
@@ -45,13 +46,14 @@ from rules.plans import AggregationMode
 from rules.prices import Budget
 from rules.privacy import Privacy
 from rules.scores import ActivityScore
-from rules.standings import Standing
+from rules.standings import Figures, Standing
 from rules.tracking import Tracking
 from rules.viewers import Viewer
 from rules.views import View
 from rules.web_addresses import FetchRules
 from stores.bills import Bill
 from stores.engines import Stores
+from stores.rows import Rows
 
 MOST_SCOPES = 32 * MEGABYTE
 """Bytes of the places whose scopes a process remembers to have written: of some 45,000."""
@@ -160,66 +162,111 @@ class Shared:
 
 
 class Loaders:
-    """The loaders of one request. They are made anew after each command in it."""
+    """The loaders of one request, each made when it is first asked for: a request needs a few of them. They are made anew after
+    each command in it."""
 
     def __init__(self, shared: Shared, stores: Stores) -> None:
-        rows = stores.rows
-        reader = Standings(stores, shared.library, shared.healing, shared.now, shared.tracking)
-        tables = Tables(stores, shared.library, shared.answers, shared.costs, shared.now)
+        self._shared = shared
+        self._stores = stores
+        self._rows = stores.rows
 
-        async def enrolled(places: list[tuple[str, str]]) -> Sequence[list[Enrolment]]:
-            return await asyncio.gather(*(enrolments_in(rows, *place) for place in places))
+    @cached_property
+    def _reader(self) -> Standings:
+        shared = self._shared
+        return Standings(self._stores, shared.library, shared.healing, shared.now, shared.tracking)
 
-        async def groups_of(
-            asked: list[tuple[str, str | None, int]],
-        ) -> Sequence[tuple[list[tuple[Group, Member]], bool]]:
-            return await groups_pages(rows, asked)
-
-        async def questions(found: list[Attempt]) -> Sequence[Questioned | CohortError]:
-            whole = await whole_attempts(rows, shared.archived_questions, found)
-            return [whole[attempt_key(attempt)] for attempt in found]
-
-        async def metric_tables(tiles: list[Tile]) -> Sequence[Answered | CohortError]:
-            return await tables.tables(tiles)
-
-        self.figures_of_page = reader.figures
+    @cached_property
+    def figures_of_page(self) -> Callable[..., Awaitable[list[Figures | None]]]:
         """Loads many keys at once. A DataLoader would cost something for each of them."""
-        self.narrow_figures = reader.narrow_figures
-        self.standings: DataLoader[ProgressKey, Standing | None] = loader("standings", reader.standings)
-        self.touches: DataLoader[ProgressKey, Touches] = loader("touches", reader.touches)
-        self.views: DataLoader[ViewKey, View | None] = loader(
-            "views", partial(views_by_key, rows, shared.tracking)
-        )
-        self.enrolments: DataLoader[ProgressKey, Enrolment | None] = loader(
-            "enrolments", partial(enrolments_by_key, rows)
-        )
-        self.enrolled: DataLoader[tuple[str, str], list[Enrolment]] = loader("enrolled", enrolled)
+        return self._reader.figures
+
+    @cached_property
+    def narrow_figures(self) -> Callable[..., Awaitable[list[NarrowFigures | None]]]:
+        """The same, of narrow rows."""
+        return self._reader.narrow_figures
+
+    @cached_property
+    def standings(self) -> "DataLoader[ProgressKey, Standing | None]":
+        return loader("standings", self._reader.standings)
+
+    @cached_property
+    def touches(self) -> "DataLoader[ProgressKey, Touches]":
+        return loader("touches", self._reader.touches)
+
+    @cached_property
+    def views(self) -> "DataLoader[ViewKey, View | None]":
+        return loader("views", partial(views_by_key, self._rows, self._shared.tracking))
+
+    @cached_property
+    def enrolments(self) -> "DataLoader[ProgressKey, Enrolment | None]":
+        return loader("enrolments", partial(enrolments_by_key, self._rows))
+
+    @cached_property
+    def enrolled(self) -> "DataLoader[tuple[str, str], list[Enrolment]]":
         """Loads by learner and collection, under all contexts."""
-        self.contents: DataLoader[str, Content | None] = loader("contents", shared.library.current)
+        return loader("enrolled", partial(enrolments_in_places, self._rows))
+
+    @cached_property
+    def contents(self) -> "DataLoader[str, Content | None]":
         """Reads contents anew once in a request. The library's may be some seconds old."""
-        self.learners: DataLoader[str, Learner | None] = loader("learners", partial(learners_by_id, rows))
-        self.learners_of_page = watched("learners", partial(learners_of_rows, rows))
+        return loader("contents", self._shared.library.current)
+
+    @cached_property
+    def learners(self) -> "DataLoader[str, Learner | None]":
+        return loader("learners", partial(learners_by_id, self._rows))
+
+    @cached_property
+    def learners_of_page(self) -> Callable[[list[str]], Awaitable[list[Learner | None]]]:
         """Loads many at once, whose ids are of rows, as ``figures_of_page`` does."""
-        self.groups: DataLoader[str, Group | None] = loader("groups", partial(groups_by_id, rows))
-        self.groups_of: DataLoader[tuple[str, str | None, int], tuple[list[tuple[Group, Member]], bool]] = (
-            loader("groups of", groups_of)
-        )
+        return watched("learners", partial(learners_of_rows, self._rows))
+
+    @cached_property
+    def groups(self) -> "DataLoader[str, Group | None]":
+        return loader("groups", partial(groups_by_id, self._rows))
+
+    @cached_property
+    def groups_of(
+        self,
+    ) -> "DataLoader[tuple[str, str | None, int], tuple[list[tuple[Group, Member]], bool]]":
         """Pages of the groups that learners are in: whose, after which, and how many at most."""
-        self.memberships: DataLoader[str, list[tuple[Group, Member]] | None] = loader(
-            "memberships", partial(memberships_within, rows, MOST_MEMBERSHIPS)
-        )
+        return loader("groups of", partial(groups_pages, self._rows))
+
+    @cached_property
+    def memberships(self) -> "DataLoader[str, list[tuple[Group, Member]] | None]":
         """All groups that a learner is in or invited to; None where there are more than MOST_MEMBERSHIPS."""
-        self.rosters: DataLoader[str, Roster] = loader("rosters", shared.rosters.load)
-        self.attempts: DataLoader[ViewKey, list[Attempt]] = loader(
-            "attempts", partial(attempts_of_keys, rows)
-        )
+        return loader("memberships", partial(memberships_within, self._rows, MOST_MEMBERSHIPS))
+
+    @cached_property
+    def rosters(self) -> "DataLoader[str, Roster]":
+        return loader("rosters", self._shared.rosters.load)
+
+    @cached_property
+    def attempts(self) -> "DataLoader[ViewKey, list[Attempt]]":
         """All attempts at an assessment, by where they are kept."""
-        self.questions: DataLoader[Attempt, Questioned] = loader("questions", questions)
+        return loader("attempts", partial(attempts_of_keys, self._rows))
+
+    @cached_property
+    def questions(self) -> "DataLoader[Attempt, Questioned]":
         """The questions of a slim attempt."""
-        self.scores: DataLoader[ProgressKey, ActivityScore] = loader(
-            "scores", partial(activity_scores, rows, shared.library, shared.tracking)
-        )
-        self.metric_tables: DataLoader[Tile, Answered] = loader("metric tables", metric_tables)
+        return loader("questions", partial(_questions, self._rows, self._shared.archived_questions))
+
+    @cached_property
+    def scores(self) -> "DataLoader[ProgressKey, ActivityScore]":
+        shared = self._shared
+        return loader("scores", partial(activity_scores, self._rows, shared.library, shared.tracking))
+
+    @cached_property
+    def metric_tables(self) -> "DataLoader[Tile, Answered]":
+        shared = self._shared
+        tables = Tables(self._stores, shared.library, shared.answers, shared.costs, shared.now)
+        return loader("metric tables", tables.tables)
+
+
+async def _questions(
+    rows: Rows, archived: ArchivedQuestions, attempts: list[Attempt]
+) -> Sequence[Questioned | CohortError]:
+    whole = await whole_attempts(rows, archived, attempts)
+    return [whole[attempt_key(attempt)] for attempt in attempts]
 
 
 @dataclass(slots=True)

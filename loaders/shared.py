@@ -94,11 +94,20 @@ class SharedLoader(Generic[K, V]):
     async def load_many(self, keys: Sequence[K]) -> list[V | None]:
         """Loads many keys. A kept value costs no task."""
         known = self._kept.of(keys)
-        missing = [key for key, value in known.items() if value is None]
-        self.hits += len(known) - len(missing)
-        if missing:
-            known.update(zip(missing, await asyncio.gather(*map(self.load, missing)), strict=True))
-        return [known[key] for key in keys]
+        self.hits += len(known)
+        if len(known) == len(keys):
+            return list(known.values())
+        missing = [key for key in dict.fromkeys(keys) if key not in known]
+        read = dict(zip(missing, await asyncio.gather(*map(self.load, missing)), strict=True))
+        return [known[key] if key in known else read[key] for key in keys]
+
+    def kept(self, keys: Sequence[K]) -> list[V] | None:
+        """Their values, where each is kept; else None, and nothing is counted."""
+        known = self._kept.of(keys)
+        if len(known) < len(keys):
+            return None
+        self.hits += len(known)
+        return list(known.values())
 
     def counts(self) -> dict[str, int]:
         """How many looks for a key found its answer here (``hit``), and how many did not (``miss``)."""

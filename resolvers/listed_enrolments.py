@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any, NamedTuple
 
 from loaders.enrolments import NarrowEnrolment, Place, narrow_enrolments_page
@@ -83,16 +83,22 @@ async def listed(
     session: Session, rows: Sequence[NarrowEnrolment], user_ids: Iterable[str]
 ) -> list[ListedEnrolment]:
     """The enrolments in these rows, with all that a list shows of them. ``user_ids``: whose each is, at least as many."""
-    users = [user_id for user_id, _ in zip(user_ids, rows, strict=False)]
+    users = list(islice(user_ids, len(rows)))
+    library = session.library
     collection_ids = list(dict.fromkeys([row.collection_id for row in rows]))
-    published, read_contexts = await asyncio.gather(
-        session.library.published(collection_ids),
-        session.library.contexts.load_many(list(dict.fromkeys([row.context_id for row in rows]))),
-    )
-    contexts = {context.context_id: context for context in read_contexts if context is not None}
+    context_ids = list(dict.fromkeys([row.context_id for row in rows]))
+    kept_contexts = library.contexts.kept(context_ids)
+    if kept_contexts is not None:  # as ever but at first: nothing is read beside what is published
+        published = await library.published(collection_ids)
+        contexts = dict(zip(context_ids, kept_contexts, strict=True))
+    else:
+        published, read_contexts = await asyncio.gather(
+            library.published(collection_ids), library.contexts.load_many(context_ids)
+        )
+        contexts = {context.context_id: context for context in read_contexts if context is not None}
     trees = {identifier: tree for identifier, (_, tree) in published.items() if tree is not None}
     new = tuple.__new__  # counts and names nothing
-    keys = [new(ProgressKey, (user_id, *row[:2])) for user_id, row in zip(users, rows, strict=True)]
+    keys = [new(ProgressKey, (user_id, row[0], row[1])) for user_id, row in zip(users, rows, strict=True)]
     there = keys if len(trees) == len(collection_ids) else [key for key in keys if key.collection_id in trees]
     figures: Sequence[NarrowFigures | None] = await session.loaders.narrow_figures(there, trees, contexts)
     if len(there) < len(keys):
@@ -147,8 +153,8 @@ def _of_figures(
 ) -> ListedEnrolment:
     """By the rules of Enrolment.completed and Enrolled. ``figures``: what is shown, in the order of NarrowFigures."""
     status, completed, required, completed_on, version, last_accessed_on, time_spent = figures
-    collection_id, context_id, active, enrolled_on, unenrolled_on, reenrolled_on, *_, granted_on = row
-    own_completed_on, own_version, own_last, moved_to, moved_from = row[10:15]
+    collection_id, context_id, active, enrolled_on, unenrolled_on, reenrolled_on = row[:6]
+    own_completed_on, own_version, own_last, moved_to, moved_from, granted_on = row[10:]
     if granted_on is not None and not row.has_moved:
         completed_on, version = granted_on, None
     elif own_completed_on is not None:

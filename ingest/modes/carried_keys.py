@@ -1,10 +1,9 @@
 """The keys that a changed view counts for, beside its own: enrolments that show what is kept elsewhere. This is what
 the carry-forward modes add (R-MODE-3, R-MODE-4)."""
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping, Set
 
-from loaders.enrolments import enrolments_in
+from loaders.enrolments import enrolments_in_places
 from loaders.session import Shared
 from rules.identifiers import ProgressKey
 from stores.tables import NODE_ROOTS
@@ -44,7 +43,7 @@ async def _enrolments_at(
     """Returns the enrolments at these places, active or not: the figures of ended ones stay right too."""
     places = {(key.user_id, collection): key for key, collection in wanted}
 
-    found = await asyncio.gather(*(enrolments_in(shared.stores.rows, *place) for place in places))
+    found = await enrolments_in_places(shared.stores.rows, places)
     return {
         enrolment.key: key
         for key, enrolments in zip(places.values(), found, strict=True)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from ingest.modes.rekeying import arrivals, bring, slim_attempts
 from ingest.writes.all_ended import all_ended
 from ingest.writes.transfers import Step, put, transfer
-from loaders.enrolments import enrolments_by_key, enrolments_in
+from loaders.enrolments import enrolments_by_key, enrolments_in_places
 from loaders.session import Shared
 from loaders.views import key_of, row_key, view_of
 from rules.attempts import Attempt
@@ -111,7 +111,7 @@ async def copy_out_of(
         for each in completed
         for collection in holders[each.content_id]
     }
-    enrolled = await asyncio.gather(*(enrolments_in(rows, *place) for place in sorted(places)))
+    enrolled = await enrolments_in_places(rows, sorted(places))
     takers = await _takers(shared, [enrolment for found in enrolled for enrolment in found])
     of_learner: dict[str, list[tuple[Taker, frozenset[str]]]] = defaultdict(list)
     for taker, leaves in takers:
