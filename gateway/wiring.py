@@ -118,8 +118,12 @@ class Cohort:
     def _note_caller(self, viewer: Viewer, request: HTTPConnection) -> None:
         """Notes a user, or the address of who is none or has not said so in a way that holds."""
         notes, client = noted(), request.client
-        if notes is not None and (client is not None or viewer.user_id is not None):
-            notes.caller = self.callers.name(viewer.user_id, None if client is None else client.host)
+        if notes is None:
+            return
+        if viewer.user_id is not None:
+            notes.caller = self.callers.name(viewer.user_id, None)
+        elif client is not None:
+            notes.caller = self.callers.name(None, client.host)
 
     def operator(self) -> Session:
         """The session of a command that is run at a shell of the server."""

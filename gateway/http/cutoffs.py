@@ -7,12 +7,12 @@ class Cutoff:
     """Cancels the task in which it was made, after ``seconds``. As ``asyncio.timeout``, for a third of its time: each request has
     some of them."""
 
-    __slots__ = ("_cut", "_task", "_timer")
+    __slots__ = ("_before", "_cut", "_task", "_timer")
 
     def __init__(self, seconds: float) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - requests are answered in tasks
-        self._task, self._cut = task, False
+        self._task, self._cut, self._before = task, False, task.cancelling()
         self._timer = task.get_loop().call_later(seconds, self.late)
 
     def late(self) -> None:
@@ -27,9 +27,8 @@ class Cutoff:
         self._timer.cancel()
 
     def ended(self) -> bool:
-        """Stops it. Whether it had cancelled the task: then the task is cancelled no more."""
+        """Stops it. Whether it alone had cancelled the task: then the task is cancelled no more. Where somebody else did so, too, that
+        holds."""
         self._timer.cancel()
         cut, self._cut = self._cut, False
-        if cut:
-            self._task.uncancel()
-        return cut
+        return cut and self._task.uncancel() <= self._before

@@ -47,9 +47,13 @@ class _Look(Cutoff):
         """Ends the look. Whether the client was gone."""
         self.stop()
         looking, self._looking = self._looking, None  # its trace would hold this object, which holds it
-        if looking is not None:
+        if looking is not None and not looking.done():
             looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            try:
+                await asyncio.gather(looking, return_exceptions=True)
+            except asyncio.CancelledError:  # of the request
+                self.ended()
+                raise
         return self.ended()
 
     async def _until_gone(self) -> None:

@@ -102,10 +102,12 @@ class Deadline(Layer):
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         with deadline(self._seconds):
-            cutoff = Cutoff(self._seconds + 2 * GRACE)
+            cutoff, has_begun = Cutoff(self._seconds + 2 * GRACE), False
 
             def begun(message: Message) -> Awaitable[None]:
+                nonlocal has_begun
                 if message["type"] == "http.response.start":
+                    has_begun = True
                     cutoff.stop()
                 return send(message)
 
@@ -113,7 +115,7 @@ class Deadline(Layer):
                 await self.app(scope, receive, begun)
                 return
             except (asyncio.CancelledError, TimeoutError):
-                if not cutoff.ended():
+                if not cutoff.ended() or has_begun:
                     raise
             finally:
                 cutoff.ended()
