@@ -49,12 +49,14 @@ async def _take_away(
         at, submission = erased.get(one.asked), one.received.submission
         if at is not None and _is_erased(one, at):
             for key in {one.key, shared.tracking.stored(submission.key)}:
-                writes += _deletions(key, submission.attempt_id, before_write_times_after(at))
+                writes += _deletions(key, submission.attempt_id, at)
     await shared.stores.rows.write(*writes)
 
 
-def _deletions(key: ViewKey, attempt_id: str, at: int) -> Iterator[Write]:
-    place = (key.user_id, key.collection_id, key.context_id)
+def _deletions(key: ViewKey, attempt_id: str, erased_on: datetime) -> Iterator[Write]:
+    """Of the place's entry in the learner's list what the takers wrote goes, which is of whole milliseconds, and not what an erasure that
+    still runs goes by."""
+    place, at = (key.user_id, key.collection_id, key.context_id), before_write_times_after(erased_on)
     for table in (ATTEMPTS_WITH_QUESTIONS, ATTEMPTS):
         yield Write(table, (*place, key.content_id, attempt_id), {}, at, delete=True)
-    yield Write(LEARNER_SCOPES, place, {}, at, delete=True)
+    yield Write(LEARNER_SCOPES, place, {}, milliseconds(erased_on) * 1000, delete=True)

@@ -37,7 +37,9 @@ class ErasedRows:
     """The rows of one learner that are deleted.
 
     - ``erased_on``: the time of the erasure by the instance's clock.
-    - ``written_on``: its time by the clock of unconditional writes.
+    - ``written_on``: its time by the clock of unconditional writes. What the takers of attempts delete of a place that is erased
+      is older than what the erasure writes into the learner's list (ingest/attempts/erased.py), which is some microseconds
+      before this.
     """
 
     def __init__(self, shared: Shared, user_id: str, erased_on: datetime, written_on: int) -> None:
@@ -45,7 +47,7 @@ class ErasedRows:
         self._rows = shared.stores.rows
         self.user_id = user_id
         self.erased_on = moment(milliseconds(erased_on))
-        self.written_on = written_on
+        self.written_on = max(written_on, microseconds(self.erased_on) + 3)
 
     async def raise_watermark(self, place: Place) -> None:
         """Raises the watermark of the place. It only grows. Raises Conflict if other erasures keep raising it."""

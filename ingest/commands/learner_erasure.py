@@ -2,8 +2,10 @@
 
 It goes in this order, so that the next call finishes one that died anywhere:
 
-1. The watermark: from now on older calls and profiles are refused (loaders/erasures.py).
-2. Every enrolment gets an entry in the learner's list of scopes. Step 3 goes by this list.
+1. The list: every entry of the learner's list of scopes is written again, and every enrolment gets one, so that no
+   taker of attempts takes them away. Then the watermark: from now on older calls and profiles are refused
+   (loaders/erasures.py).
+2. The list again, as what was under way may have come into it. Step 3 goes by this list.
 3. Page after page of that list: views, attempts (those in files of the archive first), enrolments, the exhausts of
    these contexts, then triggers, then the entries themselves.
 4. Groups, profile, files for download, finished jobs.
@@ -66,9 +68,10 @@ class LearnerErasure:
         """Runs the step. Gives, again and again, what it has deleted since the last time, by kind."""
         match name:
             case "watermark":
+                await self._list_places()
                 await self._erased.raise_watermark(EVERYWHERE)
             case "list":
-                await self._list_enrolments()
+                await self._list_places()
             case "places":
                 async for counted in self._erase_places():
                     yield counted
@@ -84,9 +87,20 @@ class LearnerErasure:
             case "end":
                 await self._erased.forget()
 
-    async def _list_enrolments(self) -> None:
-        """Lists every enrolment. By its entry a deleted enrolment is found until its trigger is out."""
+    async def _list_places(self) -> None:
+        """Lists anew what is listed, and every enrolment. A place without an enrolment has nothing but its entry to be found by, and a
+        deleted enrolment nothing else until its trigger is out."""
         before = self._erased.written_on - 1  # so that the deletion of the list is later
+        async for page in self._erased.pages(LEARNER_SCOPES, (self._user_id,)):
+            await self._rows.write(
+                *(
+                    Write(
+                        *(LEARNER_SCOPES, (self._user_id, row["collectionid"], row["contextid"])),
+                        *({"scope": row["scope"]}, before - 1),
+                    )
+                    for row in page
+                )
+            )
         async for page in self._erased.pages(ENROLMENTS, (self._user_id,), columns=_PLACE):
             await self._rows.write(
                 *(

@@ -3,10 +3,12 @@
 
 import asyncio
 import random
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -15,21 +17,34 @@ from hypothesis import strategies as st
 
 from ingest.attempts.taker import chunks
 from ingest.attempts.taking import Taking, take
+from ingest.calls.placing import ViewCall
 from ingest.commands.assessments import submit_assessment
 from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.erasures import ErasureCall, erase
+from ingest.commands.learner_erasure import LearnerErasure
+from ingest.commands.views import start_view
 from ingest.workers.dead_letters import pending, replay
 from loaders.questions import whole_attempt_of
 from loaders.session import Shared
 from rules.assessments import AttemptRules
 from rules.errors import StoreUnavailable
 from rules.identifiers import ViewKey
+from rules.moments import moment
 from rules.scoring import questions_of, scored
 from rules.tracking import TrackingMode
 from rules.triggers import TriggerKind, parse_trigger
 from stores.events import Message, Record
 from stores.rows import Write
-from stores.tables import AGGREGATES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, ERASURES, LEARNER_SCOPES, SCORES
+from stores.tables import (
+    AGGREGATES,
+    ATTEMPTS,
+    ATTEMPTS_WITH_QUESTIONS,
+    ENROLMENTS,
+    ERASURES,
+    LEARNER_SCOPES,
+    SCORES,
+    VIEWS,
+)
 from stores.topics import ASSESSMENTS, DEAD_LETTERS, TRIGGERS
 from tests.conftest import COURSE, Instance
 from tests.ingest.interruptions import Interruption, dies
@@ -409,6 +424,33 @@ async def test_in_move_mode_an_attempt_follows_the_enrolment(course: Instance) -
 
 async def erased(cohort: Instance, at: datetime, *place: str) -> None:
     await cohort.stores.rows.write(Write(ERASURES, ("ada", *(place or ("", ""))), {"erased_on": at}))
+
+
+async def test_attempts_that_come_late_hide_no_place_from_an_erasure_that_runs(
+    course: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are refused once its watermark stands, and what was listed for them is taken away: in the very millisecond of the erasure,
+    before it comes to the places. One place has an enrolment, the other one nothing but views."""
+    session = course.session("ada")
+    await enrol(session, EnrolmentCall("course", "batch"))
+    await start_view(session, ViewCall("a", "course", "batch"))
+    await start_view(session, ViewCall("a", "course"))
+    at = time.time_ns() // 1_000_000 + 1
+    clock = count(at * 1000 + 1)
+    shared = replace(course.shared, now=lambda: moment(at), change_moment=cast("Any", clock.__next__))
+    late = records([message(), message(batchId="course", attemptId="alone")])
+    erase_places = LearnerErasure._erase_places
+
+    async def after_the_takers(erasure: LearnerErasure) -> AsyncIterator[Mapping[str, int]]:
+        assert (await take(shared, late)).erased == 2
+        async for counted in erase_places(erasure):
+            yield counted
+
+    monkeypatch.setattr(LearnerErasure, "_erase_places", after_the_takers)
+    await erase(replace(session, shared=shared), ErasureCall(None))
+    await course.drain()
+    for table in (VIEWS, ENROLMENTS, LEARNER_SCOPES, AGGREGATES, ATTEMPTS, ATTEMPTS_WITH_QUESTIONS):
+        assert await rows_of(course.shared, table) == [], table.name
 
 
 @pytest.mark.parametrize("place", [(), ("course", "batch")])
