@@ -70,7 +70,7 @@ def loader(column: str, text: str, *values: object) -> DataLoader[str, Row | Non
 
 
 class Kept:
-    """Contents and contexts change rarely, so they are kept for the life of the process, as Cohort keeps them."""
+    """Contents and contexts change rarely, so they are kept for the life of the process, where Cohort keeps them for five seconds."""
 
     contents: DataLoader[str, Row | None]
     contexts: DataLoader[str, Row | None]

@@ -1,5 +1,5 @@
 // Rows by cassandra-driver and DataLoader, as their documentation shows them. Contents and contexts change rarely, so they are kept
-// for the life of the process, as Cohort keeps them. Nothing is healed, and nobody is asked who may see what.
+// for the life of the process, where Cohort keeps them for five seconds. Nothing is healed, and nobody is asked who may see what.
 import cassandra from 'cassandra-driver';
 import DataLoader from 'dataloader';
 
