@@ -80,7 +80,7 @@ class Standings:
         places = [(COLLECTION_TYPE, collection_id, user_id) for user_id, collection_id, _ in keys]
         scopes = [(user_id, scope_of(collection_id)) for user_id, collection_id, _ in keys]
         found, changes = await asyncio.gather(
-            rows.tuples(AGGREGATES, list(dict.fromkeys(places)), COLUMNS), changes_in(rows, scopes)
+            rows.tuples(AGGREGATES, places, COLUMNS), changes_in(rows, scopes)
         )
         figures: list[NarrowFigures | None] = []
         changed: dict[ProgressKey, int | None] = {}

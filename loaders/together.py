@@ -38,7 +38,7 @@ class _Batch:
 
     together: Callable[[list[Key]], Awaitable[_Found]]
     alone: Callable[[], Awaitable[_Found]] | None
-    keys: dict[Key, None]
+    keys: list[Key]
     readers: int = 1
     waiting: list[asyncio.Future[_Found]] = field(default_factory=list)
     ends: float | None = 0.0
@@ -49,7 +49,7 @@ class _Batch:
         lone = self.alone if self.readers == 1 else None
         try:
             with deadline_at(self.ends):
-                found = await (lone() if lone else self.together(list(self.keys)))
+                found = await (lone() if lone else self.together(self.keys))
         except BaseException as error:
             for waiter in self.waiting:
                 if not waiter.done():
@@ -209,12 +209,12 @@ class _Together:
         check_bill()
         batch = self._open.get(shape)
         if batch is not None:
-            batch.keys.update(dict.fromkeys(keys))
+            batch.keys += keys
             batch.readers += 1
         else:
-            batch = self._open[shape] = _Batch(together, alone, dict.fromkeys(keys))
+            batch = self._open[shape] = _Batch(together, alone, [*keys])
             if not self._crowded and await self._is_alone(shape, batch):
-                return await (alone() if alone else together(list(batch.keys)))
+                return await (alone() if alone else together(batch.keys))
             asyncio.get_running_loop().call_soon(self._turn, shape)
         ends = until()
         waiter: asyncio.Future[_Found] = asyncio.get_running_loop().create_future()

@@ -307,10 +307,10 @@ async def changes_by_key(
     }
 
 
-async def changes_in(rows: Rows, places: Iterable[Key]) -> dict[Key, int | None]:
+async def changes_in(rows: Rows, places: Sequence[Key]) -> dict[Key, int | None]:
     """The last change in each of these partitions of views: of a learner and a scope. None where there was none. The ids are of
     rows, or were checked."""
-    return await rows.static_values(VIEWS, list(dict.fromkeys(places)), "changed_at")
+    return await rows.static_values(VIEWS, places, "changed_at")
 
 
 async def _touches_by_content(

@@ -2,7 +2,7 @@
 where an answer is put together."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
@@ -109,10 +109,10 @@ def unstopped_context() -> Context:
     return context
 
 
-def partitions_of(table: Table, keys: Iterable[Key]) -> int:
-    """How many partitions these keys are in, each a partition's or a whole one."""
+def partitions_of(table: Table, keys: Sequence[Key]) -> int:
+    """How many partitions these distinct keys are in, each a partition's or a whole one."""
     width = len(table.partition)
-    return len({key[:width] for key in keys})
+    return len(keys) if not keys or len(keys[0]) == width else len({key[:width] for key in keys})
 
 
 def partitions_written(writes: Iterable[Write]) -> int:

@@ -80,7 +80,7 @@ class Reads:
     ) -> dict[Key, list[NarrowRow]]:
         """``Rows.tuples``. Of the partition's key a statement asks for the columns alone in which its keys differ."""
         found: dict[Key, list[NarrowRow]] = {key: [] for key in keys}
-        cql = self._cql(table)
+        cql, distinct = self._cql(table), [*found]
         decoders, width = cql.decoders(columns), len(columns)
 
         async def read(shared: Shared) -> None:
@@ -100,7 +100,8 @@ class Reads:
                 bound = (
                     shared.keys if cql.binds_as_they_are(*places) else [cql.key(key) for key in shared.keys]
                 )
-                rows_of = dict(zip(map(of_key, bound), map(found.__getitem__, shared.keys), strict=True))
+                lists = found.values() if shared.keys == distinct else map(found.__getitem__, shared.keys)
+                rows_of = dict(zip(map(of_key, bound), lists, strict=True))
             else:
                 only = found[shared.keys[0]]
             if not several and not table.statics and not decoders:
@@ -114,7 +115,7 @@ class Reads:
                     row = _decoded(raw[:width], decoders) if decoders else raw[:width]
                     (rows_of[of_raw(raw)] if several else only).append(row)  # type: ignore[arg-type]
 
-        await self._shared(table, [*found], read)
+        await self._shared(table, distinct, read)
         return found
 
     async def static_values(self, table: Table, keys: Sequence[Key], column: str) -> dict[Key, Any]:
@@ -145,7 +146,8 @@ class Reads:
         values = cql.key(shared.keys[0])
         for first, last in reversed(shared.differing):
             if last - first == 1 and cql.binds_as_they_are(first):
-                values[first] = [*dict.fromkeys([key[first] for key in shared.keys])]
+                several = [key[first] for key in shared.keys]
+                values[first] = several if len(shared.differing) == 1 else [*dict.fromkeys(several)]
                 continue
             places = dict.fromkeys(key[first:last] for key in shared.keys)
             encoded = [cql.key((*shared.keys[0][:first], *place))[first:] for place in places]
