@@ -24,7 +24,6 @@ from loaders.library import Library
 from loaders.metrics.costs import TableCosts
 from loaders.metrics.plans import Tile
 from loaders.metrics.tables import Answered, Tables
-from loaders.narrow_figures import NarrowFigures
 from loaders.responses import ResponseCache
 from loaders.standings import Standings, Touches
 from loaders.together import reads_together
@@ -46,7 +45,7 @@ from rules.plans import AggregationMode
 from rules.prices import Budget
 from rules.privacy import Privacy
 from rules.scores import ActivityScore
-from rules.standings import Figures, Standing
+from rules.standings import Standing
 from rules.tracking import Tracking
 from rules.viewers import Viewer
 from rules.views import View
@@ -169,21 +168,11 @@ class Loaders:
         self._shared = shared
         self._stores = stores
         self._rows = stores.rows
-
-    @cached_property
-    def _reader(self) -> Standings:
-        shared = self._shared
-        return Standings(self._stores, shared.library, shared.healing, shared.now, shared.tracking)
-
-    @cached_property
-    def figures_of_page(self) -> Callable[..., Awaitable[list[Figures | None]]]:
+        reader = Standings(stores, shared.library, shared.healing, shared.now, shared.tracking)
+        self._reader = reader
+        self.figures_of_page = reader.figures
         """Loads many keys at once. A DataLoader would cost something for each of them."""
-        return self._reader.figures
-
-    @cached_property
-    def narrow_figures(self) -> Callable[..., Awaitable[list[NarrowFigures | None]]]:
-        """The same, of narrow rows."""
-        return self._reader.narrow_figures
+        self.narrow_figures = reader.narrow_figures
 
     @cached_property
     def standings(self) -> "DataLoader[ProgressKey, Standing | None]":

@@ -98,8 +98,8 @@ class SharedLoader(Generic[K, V]):
         if len(known) == len(keys):
             return list(known.values())
         missing = [key for key in dict.fromkeys(keys) if key not in known]
-        read = dict(zip(missing, await asyncio.gather(*map(self.load, missing)), strict=True))
-        return [known[key] if key in known else read[key] for key in keys]
+        found = known | dict(zip(missing, await asyncio.gather(*map(self.load, missing)), strict=True))
+        return [found[key] for key in keys]
 
     def kept(self, keys: Sequence[K]) -> list[V] | None:
         """Their values, where each is kept; else None, and nothing is counted."""

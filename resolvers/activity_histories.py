@@ -118,4 +118,4 @@ async def _contexts(
     if checked == collection_id:
         return [aggregate_context(ContextType.COLLECTION, checked)]
     context = await library.context(checked)
-    return [aggregate_context(context.type, checked)]
+    return [context.in_aggregates]

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from rules.identifiers import ViewKey
-from rules.moments import milliseconds
+from rules.moments import microseconds, milliseconds
 from rules.origins import OriginKind
 
 STEP = 2
@@ -167,7 +167,7 @@ def taken_away_at(attempt: Attempt) -> int:
 def write_time(attempted_on: datetime, stored: int | None = None) -> int:
     """Returns the write time of a version of an attempt, in microseconds: its own moment, or if a version of the same
     moment is ``stored``, a little later than that. It is before each version of a later moment."""
-    own = milliseconds(attempted_on) * _MICROSECONDS
+    own = microseconds(attempted_on)
     if stored is None or stored < own:
         return own
     return min(stored + STEP, own + _MICROSECONDS - STEP)
@@ -182,4 +182,4 @@ def write_time_of(attempted_on: int | None) -> int:
 def before_write_times_after(at: datetime) -> int:
     """Returns a time in microseconds that is after each write time of attempts up to this moment, and before those of later
     ones."""
-    return milliseconds(at) * _MICROSECONDS + _MICROSECONDS - 1
+    return microseconds(at) + _MICROSECONDS - 1

@@ -13,6 +13,11 @@ def milliseconds(at: datetime) -> int:
     return (at - _EPOCH) // _MILLISECOND
 
 
+def microseconds(at: datetime) -> int:
+    """Microseconds since the epoch, as write times are, of the millisecond that it is in."""
+    return milliseconds(at) * 1000
+
+
 def known_milliseconds(at: datetime | None) -> int | None:
     """Returns the same of a moment that may not be known."""
     return None if at is None else milliseconds(at)

@@ -80,14 +80,14 @@ class Reads:
     ) -> dict[Key, list[NarrowRow]]:
         """``Rows.tuples``. Of the partition's key a statement asks for the columns alone in which its keys differ."""
         found: dict[Key, list[NarrowRow]] = {key: [] for key in keys}
-        cql, distinct = self._cql(table), [*found]
+        cql, distinct, has_statics = self._cql(table), [*found], bool(table.statics)
         decoders, width = cql.decoders(columns), len(columns)
 
         async def read(shared: Shared) -> None:
             places = _differing(shared)
             several = bool(places)
             asked = [*columns, *(_key_column(table, place) for place in places)]
-            if table.statics:  # the last key column is null where a partition has these only
+            if has_statics:  # the last key column is null where a partition has these only
                 asked.append(table.key[-1])
 
             def text(where: str) -> str:
@@ -104,13 +104,12 @@ class Reads:
                 rows_of = dict(zip(map(of_key, bound), lists, strict=True))
             else:
                 only = found[shared.keys[0]]
-            if not several and not table.statics and not decoders:
+            if not several and not has_statics and not decoders:
                 only += raws  # type: ignore[arg-type]
                 return
-            statics = bool(table.statics)
             async for portion in portions(raws):
                 for raw in portion:
-                    if statics and raw[-1] is None:
+                    if has_statics and raw[-1] is None:
                         continue
                     row = _decoded(raw[:width], decoders) if decoders else raw[:width]
                     (rows_of[of_raw(raw)] if several else only).append(row)  # type: ignore[arg-type]

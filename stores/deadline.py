@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 _until: ContextVar[float | None] = ContextVar("deadline", default=None)
 _LATE = "its time is over"
+_EARLY = 0.001
+"""Seconds that uvloop's timers may be early: what one has ended is late."""
 
 
 @contextmanager
@@ -43,13 +45,13 @@ def until() -> float | None:
 
 
 def remaining(most: float) -> float:
-    """Seconds that a call of a store may take: ``most``, or less near the deadline. DeadlineExceeded once it has passed, to the
-    millisecond: uvloop's timers may be as much early, and what they end is late."""
+    """Seconds that a call of a store may take: ``most``, or less near the deadline. DeadlineExceeded once it has passed, or is
+    as good as past (_EARLY)."""
     ends = _until.get()
     if ends is None:
         return most
     left = ends - time.monotonic()
-    if left <= 0.001:
+    if left <= _EARLY:
         raise out_of_time()
     return min(most, left)
 

@@ -191,10 +191,6 @@ class CassandraRows:
         text = partial(cql.select, (*table.partition, *names), distinct=True)
         width = len(table.partition)
         raws = await self._reads.together(table, distinct, text)
-        if cql.is_plain((*table.partition, *names)):  # as of the hundreds of places of a list
-            if len(names) == 1:
-                return {raw[:width]: {names[0]: raw[width]} for raw in raws}  # type: ignore[misc]
-            return {tuple(raw[:width]): dict(zip(names, raw[width:], strict=True)) for raw in raws}
         return {cql.decode_key(raw, width): cql.decode(names, raw[width:]) for raw in raws}
 
     async def static_values(self, table: Table, keys: Sequence[Key], column: str) -> dict[Key, Any]:

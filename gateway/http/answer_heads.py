@@ -5,9 +5,9 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.http.heads import Headers
 from gateway.http.layers import Layer, at_start
 
-Headers = list[tuple[bytes, bytes]]
 Told = Callable[[dict[str, Any], Headers], None]
 """Is given the state of the request and the headers of its answer, and adds what it has to tell."""
 

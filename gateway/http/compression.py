@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipResponder, IdentityResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.http.heads import heads_of
+from gateway.http.heads import announced_in, heads_of
 from gateway.http.layers import Layer
 
 PACKED = ("application/vnd.apache.parquet", "application/octet-stream")
@@ -37,10 +37,8 @@ class Compressed(Layer):
         await self.app(scope, receive, sent)
 
     def _is_small(self, head: Message) -> bool:
-        for name, value in head.get("headers", ()):
-            if name == b"content-length":
-                return value.isdigit() and int(value) < self._least
-        return False
+        announced = announced_in(head.get("headers", ()))
+        return announced is not None and announced < self._least
 
     def _responder(self, scope: Scope, send: Send) -> Send:
         takes_gzip = b"gzip" in heads_of(scope).get(b"accept-encoding", b"")

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from gateway.http.heads import text_in
+from gateway.http.heads import Headers, announced_in, text_in
 from resolvers.nouns import Bill
 from telemetry.requests import note_cost
 
@@ -20,14 +20,14 @@ CAME = "bytes_came"
 """What notes how many bytes of its body have come (gateway/http/limits.py)."""
 
 
-def tell_cost(state: Mapping[str, Any], headers: list[tuple[bytes, bytes]]) -> None:
+def tell_cost(state: Mapping[str, Any], headers: Headers) -> None:
     """Puts the cost into the head of an answer to a request that has a bill (gateway/http/answer_heads.py)."""
     bill = bill_in(state)
     if bill is None:
         return
-    for name, value in headers:
-        if name == b"content-length":
-            bill.bytes = int(value)
+    announced = announced_in(headers)
+    if announced is not None:
+        bill.bytes = announced
     estimate, actual = bill.estimate.points, bill.actual.points
     headers.append((_NAME, b"estimate=%d; actual=%d" % (estimate, actual)))
     note_cost(estimate, actual)

@@ -60,16 +60,12 @@ class BoundedHeads(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        self._told += len(url)
-        if self._head_is_too_large:
-            raise _TooLarge
+        self._tell(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._fields += 1
-        self._told += len(name) + len(value)
-        if self._head_is_too_large:
-            raise _TooLarge
+        self._tell(len(name) + len(value))
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -108,6 +104,11 @@ class BoundedHeads(HttpToolsProtocol):
     @property
     def _head_is_too_large(self) -> bool:
         return self._told > self.limits.largest_head or self._fields > self.limits.most_headers
+
+    def _tell(self, size: int) -> None:
+        self._told += size
+        if self._head_is_too_large:
+            raise _TooLarge
 
     def _refuse_head(self) -> None:
         limits = self.limits

@@ -1,6 +1,6 @@
 """What stands in the head of a request, read once for all who look there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from starlette.types import Scope
 
@@ -26,3 +26,15 @@ def text_in(scope: Scope, name: bytes) -> str | None:
     """The value of a header as text; None without it."""
     value = heads_of(scope).get(name)
     return None if value is None else value.decode("latin-1")
+
+
+Headers = list[tuple[bytes, bytes]]
+"""Of an answer."""
+
+
+def announced_in(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """How many bytes the headers of an answer announce; None where they do not."""
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else None
+    return None

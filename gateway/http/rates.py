@@ -19,7 +19,7 @@ from starlette.requests import HTTPConnection
 
 from gateway.http.admission import address_of, caller_of
 from gateway.http.costs import CAME, CHARGE, bill_in
-from gateway.http.heads import heads_of
+from gateway.http.heads import Headers, heads_of
 from rules.errors import CohortError, Overloaded, RateLimited, StoreUnavailable
 from rules.rates import TOLERANCE, WINDOW, Bucket, Rate, whole_seconds
 from rules.viewers import Role, Viewer
@@ -256,7 +256,7 @@ class Charge:
             self._taken = points
 
 
-def tell_rate(state: Mapping[str, Any], headers: list[tuple[bytes, bytes]]) -> None:
+def tell_rate(state: Mapping[str, Any], headers: Headers) -> None:
     """Settles the charge of a request as its answer begins, and tells what is left. Its cost must have been told before."""
     charge: Charge | None = state.get(CHARGE)
     if charge is None:

@@ -1,7 +1,7 @@
 """A name for each request, which its answer, its log lines and its client's report share."""
 
-import os
 import re
+import secrets
 from contextvars import ContextVar
 
 from starlette.types import Message, Receive, Scope, Send
@@ -21,7 +21,7 @@ class RequestIds(Layer):
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = text_in(scope, _NAME) or ""
-        given_or_made = given if _SOUND.fullmatch(given) else os.urandom(16).hex()
+        given_or_made = given if _SOUND.fullmatch(given) else secrets.token_hex(16)
 
         def tell(message: Message) -> None:
             # A new list: an answer that is always the same keeps its own.

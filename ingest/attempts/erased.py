@@ -8,7 +8,7 @@ from loaders.erasures import erased_learners, erased_places
 from loaders.session import Shared
 from rules.attempts import before_write_times_after
 from rules.identifiers import ProgressKey, ViewKey
-from rules.moments import milliseconds
+from rules.moments import microseconds, milliseconds
 from stores.rows import Write
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS, LEARNER_SCOPES
 
@@ -59,4 +59,4 @@ def _deletions(key: ViewKey, attempt_id: str, erased_on: datetime) -> Iterator[W
     place, at = (key.user_id, key.collection_id, key.context_id), before_write_times_after(erased_on)
     for table in (ATTEMPTS_WITH_QUESTIONS, ATTEMPTS):
         yield Write(table, (*place, key.content_id, attempt_id), {}, at, delete=True)
-    yield Write(LEARNER_SCOPES, place, {}, milliseconds(erased_on) * 1000, delete=True)
+    yield Write(LEARNER_SCOPES, place, {}, microseconds(erased_on), delete=True)

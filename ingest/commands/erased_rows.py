@@ -13,7 +13,7 @@ from loaders.session import Shared
 from rules.attempts import STEP
 from rules.errors import Conflict
 from rules.identifiers import ProgressKey, scope_of
-from rules.moments import milliseconds, moment
+from rules.moments import microseconds, milliseconds, moment
 from rules.origins import OriginKind
 from rules.triggers import Trigger, TriggerKind
 from stores.columns import Table
@@ -28,6 +28,9 @@ PAGE = 50
 
 _REST_OF_MILLISECOND = 999
 """Microseconds. An attempt of that millisecond may have been written, archived and restored within it."""
+
+_LISTS = 2
+"""Microseconds before ``written_on`` in which the learner's list is written anew: what was in it, and enrolments."""
 
 Place = tuple[str, str]
 """Collection and context. If there was no context, it is the collection twice."""
@@ -47,7 +50,12 @@ class ErasedRows:
         self._rows = shared.stores.rows
         self.user_id = user_id
         self.erased_on = moment(milliseconds(erased_on))
-        self.written_on = max(written_on, microseconds(self.erased_on) + 3)
+        self.written_on = max(written_on, microseconds(self.erased_on) + _LISTS + 1)
+
+    @property
+    def listed_on(self) -> int:
+        """The last of the times at which the learner's list is written anew: after the takers' deletions, before the erasure's."""
+        return self.written_on - 1
 
     async def raise_watermark(self, place: Place) -> None:
         """Raises the watermark of the place. It only grows. Raises Conflict if other erasures keep raising it."""
@@ -254,7 +262,3 @@ def _deletions(rows: Sequence[Row], changed_at: int | None) -> list[Change]:
         Change(first.key, {"changed_at": changed_at}, [*first.conditions, unchanged], delete=True),
         *others,
     ]
-
-
-def microseconds(at: datetime) -> int:
-    return milliseconds(at) * 1000

@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Mapping, Set
 
 import orjson
 
-from ingest.commands.erased_rows import ErasedRows, Place, microseconds
+from ingest.commands.erased_rows import ErasedRows, Place
 from ingest.commands.exhaust_files import delete_exhausts
 from ingest.commands.exports import delete_exports
 from ingest.commands.group_members import erase_membership
@@ -31,6 +31,7 @@ from loaders.erasures import EVERYWHERE
 from loaders.session import Shared
 from rules.identifiers import ProgressKey, scope_of
 from rules.jobs import ITSELF, JobState
+from rules.moments import microseconds
 from stores.rows import Equal, Row, Rows, Write
 from stores.tables import (
     CONTEXTS_OF_PEOPLE,
@@ -90,24 +91,19 @@ class LearnerErasure:
     async def _list_places(self) -> None:
         """Lists anew what is listed, and every enrolment. A place without an enrolment has nothing but its entry to be found by, and a
         deleted enrolment nothing else until its trigger is out."""
-        before = self._erased.written_on - 1  # so that the deletion of the list is later
+        at = self._erased.listed_on
         async for page in self._erased.pages(LEARNER_SCOPES, (self._user_id,)):
-            await self._rows.write(
-                *(
-                    Write(
-                        *(LEARNER_SCOPES, (self._user_id, row["collectionid"], row["contextid"])),
-                        *({"scope": row["scope"]}, before - 1),
-                    )
-                    for row in page
-                )
-            )
+            await self._list({_place(row): row["scope"] for row in page}, at - 1)
         async for page in self._erased.pages(ENROLMENTS, (self._user_id,), columns=_PLACE):
-            await self._rows.write(
-                *(
-                    Write(LEARNER_SCOPES, (self._user_id, *place), {"scope": scope_of(place[0])}, before)
-                    for place in ((row["collectionid"], row["contextid"]) for row in page)
-                )
+            await self._list({_place(row): scope_of(row["collectionid"]) for row in page}, at)
+
+    async def _list(self, scopes: Mapping[Place, str | None], at: int) -> None:
+        await self._rows.write(
+            *(
+                Write(LEARNER_SCOPES, (self._user_id, *place), {"scope": scope}, at)
+                for place, scope in scopes.items()
             )
+        )
 
     async def _erase_places(self) -> AsyncIterator[Mapping[str, int]]:
         async for page in self._erased.pages(LEARNER_SCOPES, (self._user_id,)):
@@ -122,11 +118,7 @@ class LearnerErasure:
             await self._erased.delete_enrolments(keys)
             await delete_exhausts(self._shared, {key.context_id for key in keys})
             await self._erased.tell_workers(keys)
-            self.purged |= {
-                (row["collectionid"], row["contextid"]): None
-                for row in page
-                if row["scope"] in (None, row["collectionid"])
-            }
+            self.purged |= {_place(row): None for row in page if row["scope"] in (None, row["collectionid"])}
             await self._rows.write(*(self._erased.deletion(LEARNER_SCOPES, row_key(key)) for key in keys))
             yield {"places": len(keys), "views": views}
 
@@ -170,6 +162,10 @@ class LearnerErasure:
         async for page in self._erased.pages(CONTEXTS_OF_PEOPLE, (self._user_id,)):
             keys = [tuple(row[name] for name in CONTEXTS_OF_PEOPLE.key) for row in page]
             await self._rows.write(*(self._erased.deletion(CONTEXTS_OF_PEOPLE, key) for key in keys))
+
+
+def _place(row: Row) -> Place:
+    return row["collectionid"], row["contextid"]
 
 
 async def forget_jobs(rows: Rows, name: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Set
 
 from loaders.contexts import place_of
 from rules.contexts import Context
-from rules.moments import milliseconds
+from rules.moments import microseconds
 from stores.columns import Table
 from stores.rows import Key, Rows, Write
 from stores.tables import CONTEXTS_OF_COLLECTIONS, CONTEXTS_OF_PEOPLE
@@ -75,4 +75,4 @@ def _in_order(listed: tuple[Table, Key]) -> tuple[str, Key]:
 
 def _written_at(context: Context) -> int:
     """The time of the context's last change in microseconds; 0 for a migrated one that has none."""
-    return 0 if context.updated_on is None else milliseconds(context.updated_on) * 1_000
+    return 0 if context.updated_on is None else microseconds(context.updated_on)

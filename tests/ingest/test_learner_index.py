@@ -9,7 +9,6 @@ import orjson
 import pytest
 
 from gateway.wiring import initialise
-from ingest.commands.erased_rows import microseconds
 from ingest.commands.erasures import ErasureCall, erase
 from ingest.commands.learners import ProfileCall, profile_write, save_profile
 from ingest.importers.sample import load_sample
@@ -20,6 +19,7 @@ from ingest.workers.worker import Worker
 from rules.errors import StoreUnavailable
 from rules.learner_search import LearnerDocument, LearnerOrder, LearnerText
 from rules.learners import Learner
+from rules.moments import microseconds
 from stores.events import Message
 from stores.learner_search import LearnerQuery, LearnerWrite
 from stores.rows import Write

@@ -21,7 +21,7 @@ from loaders.session import Shared
 from rules.identifiers import ProgressKey
 from rules.legacy.enrolments import has_no_date
 from rules.legacy.tables import ASSESSMENTS, BATCHES, CONSUMPTION, ENROLMENTS, FIGURES, LegacyRow
-from rules.moments import milliseconds
+from rules.moments import microseconds
 from rules.triggers import TriggerKind
 from stores.topics import TRIGGERS
 
@@ -50,7 +50,7 @@ class Bringing:
         self._shared = shared
         self._platform = platform
         self._zone = zone
-        self._since = None if since is None else milliseconds(since) * 1000
+        self._since = None if since is None else microseconds(since)
         self._dry_run = dry_run
         self._brought_before = brought_before
         self._contexts = contexts
