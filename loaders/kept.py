@@ -1,7 +1,8 @@
-"""What a process keeps in memory, bounded in bytes: what was used longest ago makes room."""
+"""What a process keeps in memory, bounded in bytes: what was not used for long makes room."""
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping
+from dataclasses import dataclass
 from math import inf
 from sys import getsizeof
 from time import monotonic
@@ -14,6 +15,8 @@ T = TypeVar("T")
 ENTRY = 500
 """Bytes that an entry takes beside its texts: its places in the mappings, and an object with some fields."""
 MEGABYTE = 1024 * 1024
+_SPARED = 1_000
+"""Entries that are spared at most while one makes room: each takes some 0.3 µs of a turn."""
 
 
 class _Missing:
@@ -28,20 +31,31 @@ def texts(*of: str | None) -> int:
     return sum(getsizeof(text) for text in of if text is not None)
 
 
+@dataclass(slots=True, eq=False)
+class _Entry(Generic[V]):
+    """``ends``: by the monotonic clock. ``used``: since it last stood first to make room."""
+
+    value: V
+    size: int
+    ends: float
+    used: bool = False
+
+
 class Kept(MutableMapping[K, V], Generic[K, V]):
     """A mapping whose entries take at most ``most`` bytes together by ``size``, each for ``ttl`` seconds (None: for good).
 
     What is larger than all together may be is not kept. An entry that is set again is measured again, and kept for as long
-    anew. A page of a list looks here hundreds of times, which is why this is a plain mapping and not one of cachetools
-    (docs/decisions.md).
+    anew. Entries make room in the order in which they were set; one that was used since goes behind all others instead, once.
+    A page of a list looks here hundreds of times, which is why a look moves nothing, and why this is none of cachetools'
+    mappings (docs/decisions.md).
     """
 
     def __init__(self, most: int, size: Callable[[K, V], int], *, ttl: float | None = None) -> None:
         self._most = most
         self._size = size
         self._ttl = inf if ttl is None else ttl
-        self._entries: OrderedDict[K, tuple[V, int, float]] = OrderedDict()
-        """Value, bytes and when it ends, by the monotonic clock; what was used last stands last."""
+        self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
+        """What makes room next stands first."""
         self._bytes = 0
 
     @property
@@ -57,17 +71,30 @@ class Kept(MutableMapping[K, V], Generic[K, V]):
         entry = self._entries.get(key)
         if entry is None:
             return default
-        if entry[2] <= monotonic():
+        if entry.ends <= monotonic():
             self._drop(key)
             return default
-        self._entries.move_to_end(key)
-        return entry[0]
+        entry.used = True
+        return entry.value
 
     def of(self, keys: Iterable[K]) -> dict[K, V]:
-        """What there is of these keys, with one look at the clock."""
-        now, get = monotonic(), self._entries.get
-        found = {key: entry[0] for key in keys if (entry := get(key)) is not None and entry[2] > now}
-        deque(map(self._entries.move_to_end, found), maxlen=0)  # none of the results is kept
+        """What there is of these keys."""
+        found = {}
+        for key in keys:
+            value = self.get(key, _MISSING)
+            if not isinstance(value, _Missing):
+                found[key] = value
+        return found
+
+    def all_of(self, keys: Iterable[K]) -> list[V] | None:
+        """The values of these keys, in their order; None where one of them is not kept."""
+        now, get, found = monotonic(), self._entries.get, list[V]()
+        for key in keys:
+            entry = get(key)
+            if entry is None or entry.ends <= now:
+                return None
+            entry.used = True
+            found.append(entry.value)
         return found
 
     def __getitem__(self, key: K) -> V:
@@ -81,10 +108,20 @@ class Kept(MutableMapping[K, V], Generic[K, V]):
         self._drop(key)
         if size > self._most:
             return
-        self._entries[key] = value, size, monotonic() + self._ttl
+        self._make_room(size)
+        self._entries[key] = _Entry(value, size, monotonic() + self._ttl)
         self._bytes += size
-        while self._bytes > self._most:
-            self._drop(next(iter(self._entries)))
+
+    def _make_room(self, size: int) -> None:
+        spared = 0
+        while self._bytes + size > self._most:
+            key, entry = self._entries.popitem(last=False)
+            if entry.used and spared < _SPARED:
+                entry.used = False
+                self._entries[key] = entry
+                spared += 1
+            else:
+                self._bytes -= entry.size
 
     def __delitem__(self, key: K) -> None:
         if key not in self._entries:
@@ -93,11 +130,11 @@ class Kept(MutableMapping[K, V], Generic[K, V]):
 
     def __contains__(self, key: object) -> bool:
         entry = self._entries.get(cast("K", key))
-        return entry is not None and entry[2] > monotonic()
+        return entry is not None and entry.ends > monotonic()
 
     def __iter__(self) -> Iterator[K]:
         now = monotonic()
-        return (key for key, (_, _, ends) in list(self._entries.items()) if ends > now)
+        return (key for key, entry in list(self._entries.items()) if entry.ends > now)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -105,4 +142,4 @@ class Kept(MutableMapping[K, V], Generic[K, V]):
     def _drop(self, key: K) -> None:
         entry = self._entries.pop(key, None)
         if entry is not None:
-            self._bytes -= entry[1]
+            self._bytes -= entry.size

@@ -1,6 +1,6 @@
 """Learner profiles."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from rules.learners import Learner
 from stores.rows import Row, Rows
@@ -10,6 +10,33 @@ from stores.tables import LEARNERS
 async def learners_by_id(rows: Rows, user_ids: Sequence[str]) -> list[Learner | None]:
     found = await rows.get_many(LEARNERS, [(user_id,) for user_id in user_ids])
     return [_learner(found.get((user_id,))) for user_id in user_ids]
+
+
+Profiles = Callable[[list[str]], Awaitable[Sequence[Learner | None]]]
+"""Reads the profiles of these learners."""
+
+
+class LearnersKnown:
+    """The profiles that one request has read. Those that are asked for at the same moment are one statement (loaders/together.py), without
+    the turns that a DataLoader waits for more: so what else the request reads at first goes to the store with them."""
+
+    def __init__(self, read: Profiles) -> None:
+        self._read = read
+        self._known: dict[str, Learner | None] = {}
+
+    async def load(self, user_id: str) -> Learner | None:
+        (found,) = await self.load_many([user_id])
+        return found
+
+    async def load_many(self, user_ids: Sequence[str]) -> list[Learner | None]:
+        missing = [user_id for user_id in dict.fromkeys(user_ids) if user_id not in self._known]
+        if missing:
+            self._known.update(zip(missing, await self._read(missing), strict=True))
+        return [self._known[user_id] for user_id in user_ids]
+
+    def prime(self, user_id: str, learner: Learner | None) -> None:
+        """Has the request know this profile, unless it has read one."""
+        self._known.setdefault(user_id, learner)
 
 
 async def learners_of_rows(rows: Rows, user_ids: Sequence[str]) -> list[Learner | None]:

@@ -16,6 +16,7 @@ from stores.rows import NarrowRow
 class NarrowAggregate(NamedTuple):
     """A row of ``user_activity_agg_v2`` as COLUMNS have it. Moments are epoch milliseconds."""
 
+    activity_id: str
     context_id: str
     collection_id: str
     version: int | None
@@ -50,6 +51,7 @@ class NarrowAggregate(NamedTuple):
 
 
 COLUMNS: tuple[NarrowColumn, ...] = (
+    "activity_id",
     "context_id",
     "collection_id",
     "version",
@@ -63,7 +65,8 @@ COLUMNS: tuple[NarrowColumn, ...] = (
     "seen_changed_at",
     "seen_version",
 )
-"""Where each field of NarrowAggregate is read."""
+"""Where each field of NarrowAggregate is read: with it the column of the key in which the places of a list differ, so that rows
+are told apart by what they have."""
 
 
 class NarrowFigures(NamedTuple):
@@ -93,7 +96,7 @@ class NarrowFigures(NamedTuple):
     @classmethod
     def of_row(cls, row: NarrowRow) -> Self:
         """Of a row, as COLUMNS have it, whose figures are fresh."""
-        _, _, _, completed, required, time_spent, status, completed_on, version, last, _, _ = row
+        _, _, _, _, completed, required, time_spent, status, completed_on, version, last, _, _ = row
         return _of_values(
             cls,
             (
@@ -116,6 +119,6 @@ def root_row(rows: Sequence[NarrowRow], context_id: str, collection_id: str) -> 
     """Of the rows of a place, the root's under this context (as rows write it); None also for one that only a partial write
     reached."""
     for row in rows:
-        if row[0] == context_id and row[1] == collection_id:
-            return None if row[2] is None else row
+        if row[1] == context_id and row[2] == collection_id:
+            return None if row[3] is None else row
     return None

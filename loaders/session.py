@@ -19,7 +19,7 @@ from loaders.enrolments import enrolments_by_key, enrolments_in_places
 from loaders.healing import Healing
 from loaders.kept import ENTRY, MEGABYTE, Kept, texts
 from loaders.learner_groups import Rosters, groups_by_id, groups_pages, memberships_within
-from loaders.learners import learners_by_id, learners_of_rows
+from loaders.learners import LearnersKnown, learners_by_id, learners_of_rows
 from loaders.library import Library
 from loaders.metrics.costs import TableCosts
 from loaders.metrics.plans import Tile
@@ -201,8 +201,8 @@ class Loaders:
         return loader("contents", self._shared.library.current)
 
     @cached_property
-    def learners(self) -> "DataLoader[str, Learner | None]":
-        return loader("learners", partial(learners_by_id, self._rows))
+    def learners(self) -> LearnersKnown:
+        return LearnersKnown(watched("learners", partial(learners_by_id, self._rows)))
 
     @cached_property
     def learners_of_page(self) -> Callable[[list[str]], Awaitable[list[Learner | None]]]:

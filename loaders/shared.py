@@ -93,21 +93,21 @@ class SharedLoader(Generic[K, V]):
 
     async def load_many(self, keys: Sequence[K]) -> list[V | None]:
         """Loads many keys. A kept value costs no task."""
+        kept = self.kept(keys)
+        if kept is not None:
+            return [*kept]
         known = self._kept.of(keys)
         self.hits += len(known)
-        if len(known) == len(keys):
-            return list(known.values())
         missing = [key for key in dict.fromkeys(keys) if key not in known]
         found = known | dict(zip(missing, await asyncio.gather(*map(self.load, missing)), strict=True))
         return [found[key] for key in keys]
 
     def kept(self, keys: Sequence[K]) -> list[V] | None:
         """Their values, where each is kept; else None, and nothing is counted."""
-        known = self._kept.of(keys)
-        if len(known) < len(keys):
-            return None
-        self.hits += len(known)
-        return list(known.values())
+        known = self._kept.all_of(keys)
+        if known is not None:
+            self.hits += len(known)
+        return known
 
     def counts(self) -> dict[str, int]:
         """How many looks for a key found its answer here (``hit``), and how many did not (``miss``)."""

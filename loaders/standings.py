@@ -91,8 +91,8 @@ class Standings:
             if number % FEW == 0 and over():
                 await breathe()
             _, collection_id, context_id = key
-            row = root_row(found[place], aggregate_context_of(key, contexts.get(context_id)), collection_id)
-            tree = trees.get(collection_id)
+            context, tree = contexts.get(context_id), trees.get(collection_id)
+            row = root_row(found[place], aggregate_context_of(key, context), collection_id)
             # The last two columns are what the row has seen: the change, and the version.
             if row is not None and row[-2] == changes[scope] and (tree is None or tree.covers(row[-1])):
                 figures.append(None if tree is None else of_row(row))

@@ -84,35 +84,32 @@ class Reads:
         decoders, width = cql.decoders(columns), len(columns)
 
         async def read(shared: Shared) -> None:
-            places = _differing(shared)
-            several = bool(places)
-            asked = [*columns, *(_key_column(table, place) for place in places)]
-            if has_statics:  # the last key column is null where a partition has these only
-                asked.append(table.key[-1])
+            places, asked = _differing(shared), [*columns]
+            told = [_place(asked, _key_column(table, place)) for place in places]
+            # The last key column is null where a partition has static columns only.
+            last = _place(asked, table.key[-1]) if has_statics else None
+            as_they_are = not decoders and len(asked) == width
 
             def text(where: str) -> str:
                 return cql.select(tuple(asked), where + within.where, limit_each=within.limited)
 
             raws = await self._rows_of(table, shared, text, within.values)
-            if several:
-                of_key = itemgetter(*places)
-                of_raw = itemgetter(*range(width, width + len(places)))
+            if places:
+                of_raw = itemgetter(*told)
                 bound = (
                     shared.keys if cql.binds_as_they_are(*places) else [cql.key(key) for key in shared.keys]
                 )
                 lists = found.values() if shared.keys == distinct else map(found.__getitem__, shared.keys)
-                rows_of = dict(zip(map(of_key, bound), lists, strict=True))
-            else:
-                only = found[shared.keys[0]]
-            if not several and not has_statics and not decoders:
-                only += raws  # type: ignore[arg-type]
-                return
+                rows_of = dict(zip(map(itemgetter(*places), bound), lists, strict=True))
             async for portion in portions(raws):
-                for raw in portion:
-                    if has_statics and raw[-1] is None:
-                        continue
-                    row = _decoded(raw[:width], decoders) if decoders else raw[:width]
-                    (rows_of[of_raw(raw)] if several else only).append(row)  # type: ignore[arg-type]
+                if last is not None:
+                    portion = [raw for raw in portion if raw[last] is not None]
+                rows: Any = portion if as_they_are else [_decoded(raw[:width], decoders) for raw in portion]
+                if not places:
+                    found[shared.keys[0]] += rows
+                    continue
+                for of, row in zip(map(of_raw, portion), rows, strict=True):
+                    rows_of[of].append(row)
 
         await self._shared(table, distinct, read)
         return found
@@ -201,6 +198,13 @@ def _differing(shared: Shared) -> list[int]:
     return [place for span in shared.differing for place in range(*span)]
 
 
+def _place(columns: list[NarrowColumn], column: NarrowColumn) -> int:
+    """Where the column stands among these, at their end if it did not before."""
+    if column not in columns:
+        columns.append(column)
+    return columns.index(column)
+
+
 def _key_column(table: Table, place: int) -> NarrowColumn:
     """The column of the key as it is bound: a moment as milliseconds."""
     name = table.key[place]
@@ -208,6 +212,8 @@ def _key_column(table: Table, place: int) -> NarrowColumn:
 
 
 def _decoded(row: Raw, decoders: Sequence[tuple[int, Callable[[Any], Any]]]) -> NarrowRow:
+    if not decoders:
+        return tuple(row)
     values = list(row)
     for place, decode in decoders:
         if values[place] is not None:

@@ -116,7 +116,7 @@ class _Binding:
 
     def __init__(self, prepared: Any) -> None:
         self._prepared = prepared
-        self._serializers = [_serializer(column.type) for column in prepared.column_metadata]
+        self._serializers = [serializer(column.type) for column in prepared.column_metadata]
 
     def bind(self, values: Sequence[Any], kind: type[BoundStatement] = BoundStatement) -> BoundStatement:
         """``values``: encoded, as many as there are question marks."""
@@ -130,16 +130,22 @@ class _Binding:
         return bound
 
 
-def _serializer(type_: Any) -> Callable[[Any, int], bytes]:
+def serializer(type_: Any) -> Callable[[Any, int], bytes]:
+    """How values of this type of the driver are written, given the protocol's version."""
     # Moments are bound as milliseconds: the driver's own way asks each first whether it is a datetime.
     if issubclass(type_, DateType):
         return LongType.serialize  # type: ignore[no-any-return]
     plain = type_.subtypes[0] if issubclass(type_, FrozenType) else type_
-    if issubclass(plain, ListType) and [*plain.subtypes] == [UTF8Type]:
+    if issubclass(plain, ListType) and _are(plain.subtypes, UTF8Type):
         return texts_as_sent
-    if issubclass(plain, MapType) and [*plain.subtypes] == [UTF8Type, Int32Type]:
+    if issubclass(plain, MapType) and _are(plain.subtypes, UTF8Type, Int32Type):
         return counts_as_sent
     return type_.serialize  # type: ignore[no-any-return]
+
+
+def _are(subtypes: Sequence[Any], *types: Any) -> bool:
+    """Servers tell a text as `varchar`, of which the driver has a class below that of texts."""
+    return all(map(issubclass, subtypes, types))
 
 
 def counts_as_sent(counts: Mapping[str, int], version: int) -> bytes:

@@ -6,6 +6,8 @@ that becomes a dict or a list only later: a list of five questions with their an
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from io import BytesIO
 from itertools import count
 from struct import Struct
 from typing import Any, ClassVar
@@ -25,6 +27,7 @@ from cassandra.cqltypes import (
     UTF8Type,
     _CassandraType,
 )
+from cassandra.policies import ColDesc
 from cassandra.protocol import ProtocolHandler, ResultMessage
 
 from rules.moments import moment
@@ -225,7 +228,34 @@ def _moment(value: bytes) -> Any:
 MOMENTS: Mapping[Any, Decode] = {DateType: _moment}
 
 
+_IN_C: Any = getattr(ProtocolHandler, "col_parser", None)
+"""What reads rows in the driver. None where that was installed without its parts in C."""
+
+
+class _Columns(list[Any]):
+    """The columns of a statement's answers, as the driver tells them; it knows one statement's by the same list. What they are read by
+    is made once: the driver does so for each answer, which takes as long as ten rows."""
+
+    @cached_property
+    def names(self) -> list[str]:
+        return [name for _, _, name, _ in self]
+
+    @cached_property
+    def kinds(self) -> list[Any]:
+        return [kind for *_, kind in self]
+
+    @cached_property
+    def layout(self) -> Any:
+        from cassandra.deserializers import make_deserializers
+        from cassandra.parsing import ParseDesc
+
+        described = [ColDesc(*of) for *of, _ in self]
+        return ParseDesc(self.names, self.kinds, None, described, make_deserializers(self.kinds), _FORMAT)
+
+
 class _Result(ProtocolHandler.message_types_by_opcode[ResultMessage.opcode]):  # type: ignore[misc]
+    column_metadata: Any
+
     @classmethod
     def read_type(cls, f: Any, user_types: Any) -> Any:
         kind = super().read_type(f, user_types)
@@ -233,10 +263,30 @@ class _Result(ProtocolHandler.message_types_by_opcode[ResultMessage.opcode]):  #
             return parts_of(kind, decoder(kind, MOMENTS, frozenset))
         return kind
 
+    def recv_results_metadata(self, f: Any, user_types: Any) -> None:
+        super().recv_results_metadata(f, user_types)
+        if self.column_metadata is not None:
+            self.column_metadata = _Columns(self.column_metadata)
+
+    def recv_results_rows(
+        self, f: BytesIO, protocol_version: int, user_types: Any, known: Any, encryption: Any
+    ) -> None:
+        if _IN_C is None or encryption is not None:
+            super().recv_results_rows(f, protocol_version, user_types, known, encryption)
+            return
+        from cassandra.bytesio import BytesIOReader
+
+        self.recv_results_metadata(f, user_types)
+        columns = self.column_metadata or known
+        if type(columns) is not _Columns:
+            columns = _Columns(columns)
+        self.column_names, self.column_types = columns.names, columns.kinds
+        self.parsed_rows = _IN_C.parse_rows(BytesIOReader(f.read()), columns.layout)
+
 
 class Answers(ProtocolHandler):  # type: ignore[misc]
     """The ``client_protocol_handler`` of a session of ours. Lists of user-defined types come as the rows port has them. The driver
-    reads the other types in C: of a map of texts to numbers it takes half the time."""
+    reads the other types in C: of a map of texts to numbers it takes half the time. How it reads the columns of a statement is kept."""
 
     message_types_by_opcode: ClassVar[Mapping[int, Any]] = {
         **ProtocolHandler.message_types_by_opcode,

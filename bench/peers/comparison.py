@@ -40,7 +40,7 @@ MOMENTS = {"enrolledOn", "completedOn", "lastAccessedOn", "lastUpdatedOn", "star
 
 @dataclass(frozen=True)
 class Document:
-    """``counts``: requests a round."""
+    """``count``: requests a round. The kernel counts CPU by ticks of 10 ms, which are then 0.025 ms of a list and 0.6 of a page."""
 
     name: str
     text: str
@@ -60,7 +60,7 @@ DOCUMENTS = (
         {"first": ENROLLED},
         READER,
         Role.LEARNER,
-        80,
+        400,
     ),
     Document(
         f"group page of {MEMBERS} × {ACTIVITIES}",

@@ -40,6 +40,37 @@ def test_what_was_used_longest_ago_makes_room() -> None:
     assert sorted(kept) == ["a", "c"]
 
 
+def test_what_is_used_again_and_again_stays_however_much_comes_by() -> None:
+    kept: Kept[int, int] = Kept(10, lambda *_: 1)
+    kept[-1] = -1
+    for number in range(100):
+        kept[number] = number
+        assert kept[-1] == -1
+    assert len(kept) == 10
+
+
+def test_looks_for_many_tell_all_in_their_order_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("loaders.kept.monotonic", lambda: now[0])
+    kept: Kept[str, str] = Kept(10, lambda *_: 1, ttl=60)
+    kept["a"] = "A"
+    now[0] += 30
+    kept["b"] = "B"
+    assert (kept.all_of("ba"), kept.all_of("abc"), kept.all_of("")) == (["B", "A"], None, [])
+    now[0] += 30
+    assert (kept.all_of("ba"), kept.of("ba")) == (None, {"b": "B"})
+
+
+def test_making_room_spares_no_more_than_a_turn_has_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ten that were all used, three are spared; the fourth makes room."""
+    monkeypatch.setattr("loaders.kept._SPARED", 3)
+    kept: Kept[int, int] = Kept(10, lambda *_: 1)
+    kept.update({number: number for number in range(10)})
+    assert kept.all_of(range(10)) == [*range(10)]
+    kept[10] = 10
+    assert sorted(kept) == [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]
+
+
 def test_one_that_grew_too_large_is_gone_and_not_left_as_it_was() -> None:
     kept: Kept[str, str] = Kept(10, lambda _, text: len(text))
     kept["a"] = "A"
