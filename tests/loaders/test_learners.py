@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -79,7 +79,8 @@ async def test_a_profile_that_could_not_be_read_is_read_again() -> None:
 
 async def test_a_profile_is_asked_for_in_the_turn_in_which_the_list_beside_it_is() -> None:
     """So both statements of a home page go to the store in one message."""
-    loop, turn, asked_in = asyncio.get_running_loop(), 0, {}
+    loop, turn = asyncio.get_running_loop(), 0
+    asked_in: dict[str, int] = {}
 
     def count() -> None:
         nonlocal turn
@@ -94,7 +95,7 @@ async def test_a_profile_is_asked_for_in_the_turn_in_which_the_list_beside_it_is
         asked_in["list"] = turn
         return {key: [] for key in keys}
 
-    rows: Any = reads_together(SimpleNamespace(get=get, tuples=tuples))  # type: ignore[arg-type]
+    rows: Any = reads_together(cast("Rows", SimpleNamespace(get=get, tuples=tuples)))
     known = LearnersKnown(partial(learners_by_id, rows))
     count()
     await asyncio.gather(known.load("u0"), rows.tuples(ENROLMENTS, [("u0",)], ("contextid",)))
