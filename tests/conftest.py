@@ -104,6 +104,12 @@ def some_of(cases: Sequence[T]) -> Sequence[T]:
     return [*cases[:-1:step], *cases[-1:]]
 
 
+def stride() -> int:
+    """From one step to the next of a test that interrupts each: to every one if properties are tried thoroughly, else to the third,
+    as each takes a learner's history of its own."""
+    return 1 if is_thorough() else 3
+
+
 IN_MEMORY = Path("/dev/shm")
 ON_DISK = Path("/var/tmp")
 """For the files of a real database that a test starts: it may want more of them than a file system in memory can do."""
@@ -293,13 +299,13 @@ class Instance:
         """Takes the submitted attempts, and then runs these workers, or one, until nothing is left to do."""
         if await self.submitted():
             await self.take_attempts(within=within)
-        running = workers or (Worker(self.shared, wait=0.05),)
+        running = workers or (Worker(self.shared, wait=0.005),)
         await _run_until_idle(running, self.lag, within)
         return running[0]
 
     async def index_learners(self, *indexers: LearnerIndexer, within: float = 60) -> LearnerIndexer:
         """Runs these learner indexers, or one, until the index has every profile that the workers have done with."""
-        running = indexers or (LearnerIndexer(self.shared, wait=0.05),)
+        running = indexers or (LearnerIndexer(self.shared, wait=0.005),)
         await _run_until_idle(running, self.unindexed, within)
         return running[0]
 
@@ -314,7 +320,7 @@ class Instance:
 
     async def take_attempts(self, *takers: AttemptTaker, within: float = 60) -> AttemptTaker:
         """Runs these attempt takers, or one, until every submitted attempt is taken."""
-        running = takers or (AttemptTaker(self.shared, wait=0.05),)
+        running = takers or (AttemptTaker(self.shared, wait=0.005),)
         await _run_until_idle(running, self.submitted, within)
         return running[0]
 
@@ -332,7 +338,7 @@ class Instance:
                 with suppress(StoreUnavailable):  # as from a broker that was restarted
                     if (await groups.query(query, Lane.TABLES)).rows[0][0] == 64:
                         return
-                await asyncio.sleep(0.5 if self.urls["groups"] == DRUID else 0.05)
+                await asyncio.sleep(0.5 if self.urls["groups"] == DRUID else 0.02)
 
 
 async def _run_until_idle(
@@ -346,7 +352,7 @@ async def _run_until_idle(
                 for task in tasks:
                     if task.done():
                         task.result()
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.005)
     finally:
         for member in running:
             member.stop()
@@ -633,7 +639,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def collect_seldom() -> None:
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
@@ -642,8 +648,10 @@ def the_collector_of_tests() -> Iterator[None]:
     before = gc.get_threshold()
     yield
     if gc.get_threshold() != before:
+        gc.collect()  # before what was left out comes back: a look at all that pytest has imported takes half a second
         leave_out_nothing()
-        collect_seldom()
+        gc.freeze()
+        gc.set_threshold(*before)
 
 
 @pytest.fixture(autouse=True)
