@@ -624,22 +624,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "druid" not in item.nodeid and item.get_closest_marker("long") is None)
 
 
-gc.disable()  # until all is imported and collected: little of that is garbage
+gc.disable()  # until all is imported and collected
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What is there by now stays: the search for garbage, which takes a tenth of the time, need not look at it. Nor need it
-    look as often as in a process that is to run for long."""
+    """What is there by now stays: the search for garbage, which takes a tenth of the time, need not look at it, not even once, as
+    little of it is garbage. Nor need it look as often as in a process that is to run for long."""
     if any(item.get_closest_marker("stack") for item in session.items):
         give_servers_time()
-    collect_seldom()
-    gc.enable()
-
-
-def collect_seldom() -> None:
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
