@@ -89,8 +89,11 @@ settings.load_profile("thorough" if os.environ.get("CI") else "quick")
 # machine any example may take long.
 
 
-def examples(of_a_hundred: int) -> int:
-    """How many a property that costs more than others takes, where those take a hundred; the profile says how many."""
+def examples(of_a_hundred: int, quickly: int | None = None) -> int:
+    """How many a property that costs more than others takes, where those take a hundred; the profile says how many. ``quickly``: how
+    many unless properties are tried thoroughly, where each costs a part of a second."""
+    if quickly is not None and not is_thorough():
+        return quickly
     return max(1, of_a_hundred * settings().max_examples // 100)
 
 
