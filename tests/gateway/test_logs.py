@@ -3,8 +3,6 @@
 import asyncio
 import logging
 import os
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -136,34 +134,6 @@ async def test_who_leaves_before_the_body_is_whole_is_no_error(
         async with asyncio.timeout(60):
             await client.app(scope, receive, send)  # type: ignore[attr-defined]
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
-
-
-def test_a_client_that_leaves_a_server_leaves_no_line() -> None:
-    """Of one that runs, over a socket, with all that uvicorn would log."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gateway.cli", "dev", "--port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("Cohort is ready: "):
-            break
-    host, port = line.split()[3].removeprefix("http://").rstrip("/").split(":")
-    for path in ("/graphql", "/v1/view/start", "/private/v1/content/state/read"):
-        with socket.create_connection((host, int(port))) as connection:
-            connection.sendall(
-                f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{{".encode()
-            )
-    with socket.create_connection((host, int(port))) as connection:
-        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert connection.recv(100).startswith(b"HTTP/1.1 200")
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    for word in ("ERROR", "WARNING", "Traceback", "nanobind", "created "):
-        assert word not in told, told
-    assert "steps, which --verbose lists" in told
 
 
 # --- servers that are away

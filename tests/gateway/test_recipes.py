@@ -55,6 +55,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
 
 
 def wait_for_figures(client: httpx.Client) -> None:
