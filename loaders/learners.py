@@ -1,8 +1,11 @@
 """Learner profiles."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from rules.errors import DeadlineExceeded
 from rules.learners import Learner
+from stores.deadline import in_time
 from stores.rows import Row, Rows
 from stores.tables import LEARNERS
 
@@ -17,22 +20,46 @@ Profiles = Callable[[list[str]], Awaitable[Sequence[Learner | None]]]
 
 
 class LearnersKnown:
-    """The profiles that one request has read. Those that are asked for at the same moment are one statement (loaders/together.py), without
-    the turns that a DataLoader waits for more: so what else the request reads at first goes to the store with them."""
+    """The profiles that one request has read, each once: who asks for one that is being read waits for that read. Those that are asked
+    for at the same moment are one statement (loaders/together.py), without the turns that a DataLoader waits for more: so what else
+    the request reads at first goes to the store with them."""
 
     def __init__(self, read: Profiles) -> None:
         self._read = read
         self._known: dict[str, Learner | None] = {}
+        self._flights: dict[str, asyncio.Future[None]] = {}
+        """Reads under way, by each learner that they read. They end for those who wait with what was read or what went wrong."""
 
     async def load(self, user_id: str) -> Learner | None:
         (found,) = await self.load_many([user_id])
         return found
 
     async def load_many(self, user_ids: Sequence[str]) -> list[Learner | None]:
-        missing = [user_id for user_id in dict.fromkeys(user_ids) if user_id not in self._known]
-        if missing:
-            self._known.update(zip(missing, await self._read(missing), strict=True))
+        while missing := [user_id for user_id in dict.fromkeys(user_ids) if user_id not in self._known]:
+            if own := [user_id for user_id in missing if user_id not in self._flights]:
+                await self._fly(own)
+            else:
+                await in_time(asyncio.shield(self._flights[missing[0]]))
         return [self._known[user_id] for user_id in user_ids]
+
+    async def _fly(self, user_ids: list[str]) -> None:
+        """Reads these profiles. Where the reader leaves, or is out of time, those who wait read for themselves."""
+        flight: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._flights |= dict.fromkeys(user_ids, flight)
+        try:
+            self._known.update(zip(user_ids, await self._read(user_ids), strict=True))
+        except DeadlineExceeded:
+            raise
+        except Exception as error:
+            flight.set_exception(error)
+            flight.exception()  # nobody may wait
+            raise
+        finally:
+            for user_id in user_ids:
+                del self._flights[user_id]
+            if not flight.done():
+                flight.set_result(None)
+            del flight  # it has the error, whose trace has this frame: they would hold each other
 
     def prime(self, user_id: str, learner: Learner | None) -> None:
         """Has the request know this profile, unless it has read one."""
