@@ -429,6 +429,9 @@ async def test_an_update_is_applied_where_every_condition_holds(rows: Rows, me: 
     ).applied
     assert (await rows.update_if(THINGS, key, {"int": 5}, [In("int", (3, None))])).applied
     assert (await rows.get(THINGS, key, ["int", "text"])) == {"int": 5, "text": "a"}
+    assert (await rows.update_if(THINGS, key, {"text": None}, [In("text", ("a", None))])).applied
+    assert (await rows.update_if(THINGS, key, {"text": "b"}, [In("text", ("a", None))])).applied
+    assert not (await rows.update_if(THINGS, key, {"text": "c"}, [In("text", ("a", None))])).applied
 
 
 async def test_conditions_that_ask_only_for_no_value_hold_for_a_missing_row_too(rows: Rows, me: str) -> None:
