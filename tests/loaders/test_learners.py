@@ -1,11 +1,13 @@
 """Profiles that a request reads: each once, and together with what else it reads at that moment."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -31,7 +33,7 @@ async def rows(tmp_path: Path) -> AsyncIterator[SqliteRows]:
 
 
 def known_in(rows: Rows) -> LearnersKnown:
-    return LearnersKnown(partial(learners_by_id, reads_together(rows)))
+    return LearnersKnown(partial(learners_by_id, rows))
 
 
 async def test_profiles_asked_for_at_the_same_moment_are_one_statement(rows: SqliteRows) -> None:
@@ -80,7 +82,8 @@ class Profiles:
 async def begun(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
     """The task, once it waits."""
     task = asyncio.create_task(work)
-    await asyncio.sleep(0)
+    for _ in range(2):
+        await asyncio.sleep(0)
     return task
 
 
@@ -94,6 +97,25 @@ async def test_a_profile_that_is_being_read_is_not_read_again() -> None:
     assert [one.user_id for one in await both] == ["u1", "u0"]
     assert (await first) is (await known.load("u0"))
     assert len(profiles.asked) == 2
+
+
+async def test_profiles_of_the_same_moment_are_one_read_which_one_who_asked_may_leave() -> None:
+    profiles = Profiles()
+    known = LearnersKnown(profiles.read)
+    all_of = [asyncio.create_task(known.load_many(some)) for some in (["u0"], ["u1", "u0"], ["u2"])]
+    while not profiles.asked:
+        await asyncio.sleep(0)
+    assert profiles.asked == [["u0", "u1", "u2"]]
+    all_of[1].cancel()
+    profiles.answers[0].set_result(None)
+    found = await asyncio.gather(*all_of, return_exceptions=True)
+    assert [
+        each if isinstance(each, BaseException) else [one.user_id for one in each if one] for each in found
+    ][::2] == [
+        ["u0"],
+        ["u2"],
+    ]
+    assert all_of[1].cancelled()
 
 
 async def test_of_those_who_ask_for_a_profile_one_may_leave() -> None:
@@ -125,6 +147,28 @@ async def test_what_went_wrong_is_told_to_all_who_wait_for_it_but_the_time_of_an
         await asyncio.sleep(0)
     profiles.answers[2].set_result(None)
     assert (await second).user_id == "u0"
+
+
+async def test_an_error_that_many_were_told_is_freed_at_once() -> None:
+    profiles = Profiles()
+    known = LearnersKnown(profiles.read)
+
+    async def failed() -> "ref[BaseException]":
+        all_of = [await begun(known.load("u0")) for _ in range(3)]
+        profiles.answers[0].set_exception(StoreUnavailable("away"))
+        errors = await asyncio.gather(*all_of, return_exceptions=True)
+        profiles.answers.clear()
+        return ref(errors[0])
+
+    gc.collect()
+    gc.disable()
+    try:
+        with deadline(60):
+            error = await failed()
+        await asyncio.sleep(0)  # what has ended is let go
+        assert error() is None
+    finally:
+        gc.enable()
 
 
 async def test_who_waits_for_the_read_of_another_keeps_to_their_own_deadline() -> None:
@@ -171,8 +215,8 @@ async def test_a_profile_is_asked_for_in_the_turn_in_which_the_list_beside_it_is
         asked_in["list"] = turn
         return {key: [] for key in keys}
 
-    rows: Any = reads_together(cast("Rows", SimpleNamespace(get=get, tuples=tuples)))
-    known = LearnersKnown(partial(learners_by_id, rows))
+    store: Any = SimpleNamespace(get=get, tuples=tuples)
+    known, rows = known_in(store), reads_together(store)
     count()
     fields = [known.load("u0") for _ in range(5)]
     await asyncio.gather(*fields, rows.tuples(ENROLMENTS, [("u0",)], ("contextid",)))
