@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import groupby
-from typing import Any, cast
+from typing import Any
 
 from cassandra.cqltypes import DateType, FrozenType, Int32Type, ListType, LongType, MapType, UTF8Type
 from cassandra.query import BatchStatement, BatchType, BoundStatement
@@ -157,9 +157,10 @@ def counts_as_sent(counts: Mapping[str, int], version: int) -> bytes:
 def texts_as_sent(texts: Sequence[str | None], version: int) -> bytes:
     """A list of texts as the protocol has it: the keys that a statement reads together, or the values that a condition takes, of which
     one may be null."""
-    if None in texts:
+    try:
+        sent = list(map(str.encode, texts))  # type: ignore[arg-type]
+    except TypeError:  # there is a null
         return _length(len(texts)) + b"".join(map(_text_or_null, texts))
-    sent = list(map(str.encode, cast("Sequence[str]", texts)))
     parts = [b""] * (2 * len(sent))
     parts[::2], parts[1::2] = map(_length, map(len, sent)), sent
     return _length(len(sent)) + b"".join(parts)

@@ -233,8 +233,8 @@ _IN_C: Any = getattr(ProtocolHandler, "col_parser", None)
 
 
 class _Columns(list[Any]):
-    """The columns of a statement's answers, as the driver tells them; it knows one statement's by the same list. What they are read by
-    is made once: the driver does so for each answer, which takes as long as ten rows."""
+    """The columns of answers, as the driver tells them. Those of a prepared statement it keeps, and has each answer read by the same
+    list: so what reads them is made once. The driver makes it for each answer, which takes as long as ten rows."""
 
     @cached_property
     def names(self) -> list[str]:
