@@ -258,10 +258,13 @@ class _Result(ProtocolHandler.message_types_by_opcode[ResultMessage.opcode]):  #
 
     @classmethod
     def read_type(cls, f: Any, user_types: Any) -> Any:
+        """Calls itself for the parts of a type."""
         kind = super().read_type(f, user_types)
-        if issubclass(kind, ListType) and issubclass(kind.subtypes[0], UserType):
-            return parts_of(kind, decoder(kind, MOMENTS, frozenset))
-        return kind
+        if issubclass(kind, ListType) and issubclass(element := _as_sent(kind.subtypes[0]), UserType):
+            kind = ListType.apply_parameters([element])
+        elif not issubclass(kind, UserType):
+            return kind
+        return parts_of(kind, decoder(kind, MOMENTS, frozenset))
 
     def recv_results_metadata(self, f: Any, user_types: Any) -> None:
         super().recv_results_metadata(f, user_types)
@@ -285,7 +288,7 @@ class _Result(ProtocolHandler.message_types_by_opcode[ResultMessage.opcode]):  #
 
 
 class Answers(ProtocolHandler):  # type: ignore[misc]
-    """The ``client_protocol_handler`` of a session of ours. Lists of user-defined types come as the rows port has them. The driver
+    """The ``client_protocol_handler`` of a session of ours. User-defined types and lists of them come as the rows port has them. The driver
     reads the other types in C: of a map of texts to numbers it takes half the time. How it reads the columns of a statement is kept."""
 
     message_types_by_opcode: ClassVar[Mapping[int, Any]] = {

@@ -803,6 +803,20 @@ async def test_partitions_by_moments_have_static_values(fresh: Open) -> None:
     assert await rows.static_values(days, [(AT,), (later,)], "s") == {(AT,): 5, (later,): 6}
 
 
+async def test_a_user_defined_type_in_a_column_of_its_own_is_a_dict(fresh: Open) -> None:
+    rows = await fresh()
+    place = Udt("place", {"name": TEXT, "since": TIMESTAMP, "marks": ListOf(INT)})
+    places = Table("places", partition={"id": TEXT}, columns={"one": place, "some": ListOf(place)})
+    await rows.init([places])
+    here = {"name": "here", "since": AT, "marks": [1, 2]}
+    there = {"name": "there", "since": None, "marks": None}
+    await rows.write(
+        Write(places, ("a",), {"one": here, "some": [there, here]}), Write(places, ("b",), {"one": there})
+    )
+    assert await rows.get(places, ("a",)) == {"id": "a", "one": here, "some": [there, here]}
+    assert await rows.get(places, ("b",), ["one"]) == {"one": there}
+
+
 async def test_a_partition_of_statics_alone_has_no_rows(rows: Rows, me: str) -> None:
     await rows.write(Write(THINGS, (me, 1, "n", AT), {"changed_at": 5}, insert=False))
     assert await rows.partition(THINGS, (me, 1)) == []
