@@ -129,8 +129,7 @@ class MirroredGroups:
     async def close(self) -> None:
         if self._keeping is not None:
             self._keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeping
+            await asyncio.wait({self._keeping})  # whoever closes it may be cancelled, too
         await self._mirror.close()
         await self.original.close()
 
