@@ -89,8 +89,11 @@ settings.load_profile("thorough" if os.environ.get("CI") else "quick")
 # machine any example may take long.
 
 
-def examples(of_a_hundred: int) -> int:
-    """How many a property that costs more than others takes, where those take a hundred; the profile says how many."""
+def examples(of_a_hundred: int, quickly: int | None = None) -> int:
+    """How many a property that costs more than others takes, where those take a hundred; the profile says how many. ``quickly``: how
+    many unless properties are tried thoroughly, where each costs a part of a second."""
+    if quickly is not None and not is_thorough():
+        return quickly
     return max(1, of_a_hundred * settings().max_examples // 100)
 
 
@@ -102,6 +105,12 @@ def some_of(cases: Sequence[T]) -> Sequence[T]:
     """All of them if properties are tried thoroughly, else some six and the last: for cases that cost much, each alone."""
     step = 1 if is_thorough() else max(1, len(cases) // 6)
     return [*cases[:-1:step], *cases[-1:]]
+
+
+def stride() -> int:
+    """From one step to the next of a test that interrupts each: to every one if properties are tried thoroughly, else to the third,
+    as each takes a learner's history of its own."""
+    return 1 if is_thorough() else 3
 
 
 IN_MEMORY = Path("/dev/shm")
@@ -293,13 +302,13 @@ class Instance:
         """Takes the submitted attempts, and then runs these workers, or one, until nothing is left to do."""
         if await self.submitted():
             await self.take_attempts(within=within)
-        running = workers or (Worker(self.shared, wait=0.05),)
+        running = workers or (Worker(self.shared, wait=0.005),)
         await _run_until_idle(running, self.lag, within)
         return running[0]
 
     async def index_learners(self, *indexers: LearnerIndexer, within: float = 60) -> LearnerIndexer:
         """Runs these learner indexers, or one, until the index has every profile that the workers have done with."""
-        running = indexers or (LearnerIndexer(self.shared, wait=0.05),)
+        running = indexers or (LearnerIndexer(self.shared, wait=0.005),)
         await _run_until_idle(running, self.unindexed, within)
         return running[0]
 
@@ -314,7 +323,7 @@ class Instance:
 
     async def take_attempts(self, *takers: AttemptTaker, within: float = 60) -> AttemptTaker:
         """Runs these attempt takers, or one, until every submitted attempt is taken."""
-        running = takers or (AttemptTaker(self.shared, wait=0.05),)
+        running = takers or (AttemptTaker(self.shared, wait=0.005),)
         await _run_until_idle(running, self.submitted, within)
         return running[0]
 
@@ -332,7 +341,7 @@ class Instance:
                 with suppress(StoreUnavailable):  # as from a broker that was restarted
                     if (await groups.query(query, Lane.TABLES)).rows[0][0] == 64:
                         return
-                await asyncio.sleep(0.5 if self.urls["groups"] == DRUID else 0.05)
+                await asyncio.sleep(0.5 if self.urls["groups"] == DRUID else 0.02)
 
 
 async def _run_until_idle(
@@ -346,7 +355,7 @@ async def _run_until_idle(
                 for task in tasks:
                     if task.done():
                         task.result()
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.005)
     finally:
         for member in running:
             member.stop()
@@ -618,22 +627,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "druid" not in item.nodeid and item.get_closest_marker("long") is None)
 
 
-gc.disable()  # until all is imported and collected: little of that is garbage
+gc.disable()  # until all is imported and collected
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What is there by now stays: the search for garbage, which takes a tenth of the time, need not look at it. Nor need it
-    look as often as in a process that is to run for long."""
+    """What is there by now stays: the search for garbage, which takes a tenth of the time, need not look at it, not even once, as
+    little of it is garbage. Nor need it look as often as in a process that is to run for long."""
     if any(item.get_closest_marker("stack") for item in session.items):
         give_servers_time()
-    collect_seldom()
-    gc.enable()
-
-
-def collect_seldom() -> None:
-    gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(50_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -642,8 +646,10 @@ def the_collector_of_tests() -> Iterator[None]:
     before = gc.get_threshold()
     yield
     if gc.get_threshold() != before:
+        gc.collect()  # before what was left out comes back: a look at all that pytest has imported takes half a second
         leave_out_nothing()
-        collect_seldom()
+        gc.freeze()
+        gc.set_threshold(*before)
 
 
 @pytest.fixture(autouse=True)

@@ -202,7 +202,9 @@ def test_what_is_installed_is_what_the_lock_names_whatever_is_newer(
     user = add_wheel(folder, "user", "1.0", "Requires-Dist: base[more]>=0.5")
     add_wheel(folder, "user", "2.0")
     environment, lock = tmp_path / "environment", tmp_path / "some.lock"
-    venv.create(environment, with_pip=True)
+    venv.create(environment)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    (packages / "pip").symlink_to(str(distribution("pip").locate_file("pip")))  # to install it takes seconds
     (environment / "bin/uv").symlink_to(Path(sys.executable).with_name("uv"))
 
     def install(text: str) -> subprocess.CompletedProcess[str]:

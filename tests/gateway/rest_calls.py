@@ -1,6 +1,8 @@
 """The platform's calls to an instance that is there already, as a server takes them."""
 
 from datetime import timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,12 +19,18 @@ from tests.conftest import Instance
 from tests.gateway.conftest import KEY
 
 
+@cache
+def settings_of(data: Path, **urls: str) -> Settings:
+    """Of an instance; read once, as that takes longer than a call."""
+    return Settings(data=data, jwt_key=KEY, **urls)  # type: ignore[arg-type]
+
+
 class RestCalls:
     """``shared``: instead of the instance's own, for calls that find nothing warm."""
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
-        self._settings = Settings(**instance.urls, data=instance.data, jwt_key=KEY)  # type: ignore[arg-type]
+        self._settings = settings_of(instance.data, **instance.urls)
 
     async def answer(
         self,

@@ -36,11 +36,12 @@ def samples(text: str) -> dict[Sample, float]:
     }
 
 
-def own() -> dict[Sample, float]:
-    """Those of this process, without writing and reading them as text, which takes a tenth of a second."""
+def own(*names: str) -> dict[Sample, float]:
+    """Those of this process, without writing and reading them as text, which takes a tenth of a second; or of metrics with these
+    names, which are no figures of stores: what those are called is known once they are asked."""
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in REGISTRY.collect()
+        for family in (REGISTRY.restricted_registry(names) if names else REGISTRY).collect()
         for sample in family.samples
     }
 

@@ -1,12 +1,15 @@
 """`cohort migrate`: a table on the console, a report in a file, and an exit code that tells."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import pytest
 
+from gateway.settings import load_settings
 from ingest.importers.legacy import collections, job, retrying
+from tests.gateway.conftest import copy_data
 from tests.gateway.test_cli import cohort
 from tests.ingest.legacy_hierarchies import hierarchies, live, row
 from tests.ingest.legacy_platform import OLD, URL, MemorySource, platform
@@ -25,7 +28,7 @@ def memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(job, "open_source", opened)
     monkeypatch.setattr(retrying, "open_source", opened)
     monkeypatch.setenv("COHORT_DATA", str(tmp_path / "data"))
-    assert cohort("init").returncode == 0
+    asyncio.run(copy_data(load_settings()))
 
 
 def test_what_could_not_be_taken_is_told_and_in_the_exit_code(tmp_path: Path) -> None:

@@ -129,15 +129,15 @@ def context() -> SimpleNamespace:
 async def test_a_long_answer_is_the_librarys_and_comes_about_in_turns(
     document: str, context: SimpleNamespace
 ) -> None:
-    longest = []
     for _ in range(3):  # a busy machine takes more CPU for the same, now and then
         async with watched() as holds:
             result = await SCHEMA.execute(document, context_value=context)
         context.loader.clear_all()
-        longest.append(holds.longest)
+        if holds.longest < HOLD:
+            break
     assert result.errors is None
     assert result.data == (await PLAIN.execute(document, context_value=context)).data
-    assert min(longest) < HOLD
+    assert holds.longest < HOLD
 
 
 async def test_what_is_loaded_for_a_usual_list_is_one_batch(

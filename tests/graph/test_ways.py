@@ -1,5 +1,7 @@
 """It is counted which way lists and mutations are answered, and where figures came from (docs/operations.md)."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from rules.contexts import bucket_of
@@ -8,9 +10,10 @@ from rules.viewers import Role
 from stores.rows import Write
 from stores.tables import AGGREGATES, ENROLMENTS, ENROLMENTS_BY_CONTEXT, VIEWS
 from tests.conftest import NOW, Instance
-from tests.gateway.test_metrics import grown, own
+from tests.gateway.test_metrics import Sample, grown, own
 from tests.graph.conftest import ask, data
 
+ANSWERS = "cohort_compiled_answers_total"
 MANY = 20
 """More members than lists have that are not counted."""
 BUCKETS = 16
@@ -27,12 +30,11 @@ async def enrolled(published: Instance) -> Instance:
     return published
 
 
-def ways(before: object, what: str) -> set[str]:
-    names = {dict(labels)["way"] for name, labels in own() if name == "cohort_compiled_answers_total"}
+def ways(before: Mapping[Sample, float], what: str) -> set[str]:
     return {
-        way
-        for way in names
-        if grown(before, "cohort_compiled_answers_total", what=what, way=way)  # type: ignore[arg-type]
+        dict(labels)["way"]
+        for (name, labels), count in own(ANSWERS).items()
+        if name == ANSWERS and dict(labels)["what"] == what and count > before.get((name, labels), 0.0)
     }
 
 

@@ -85,7 +85,7 @@ async def exhausts_stored(instance: Instance) -> list[str]:
 
 async def run_exhausts(instance: Instance, *runners: ExhaustRunner, within: float = 60) -> None:
     """Until no request is left."""
-    running = runners or (ExhaustRunner(instance.shared, wait=0.05),)
+    running = runners or (ExhaustRunner(instance.shared, wait=0.005),)
     tasks = [asyncio.create_task(runner.run()) for runner in running]
     try:
         async with asyncio.timeout(within):

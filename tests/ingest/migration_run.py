@@ -40,7 +40,7 @@ async def killed() -> None:
 @asynccontextmanager
 async def working(cohort: Instance) -> AsyncIterator[None]:
     """A worker takes triggers meanwhile."""
-    worker = Worker(cohort.shared, wait=0.05)
+    worker = Worker(cohort.shared, wait=0.005)
     running = asyncio.create_task(worker.run())
     try:
         yield

@@ -78,7 +78,7 @@ async def run_publishers(instance: Instance, *publishers: Publisher, within: flo
     """Until no request is left."""
     import asyncio
 
-    running = publishers or (Publisher(instance.shared, wait=0.05),)
+    running = publishers or (Publisher(instance.shared, wait=0.005),)
     tasks = [asyncio.create_task(publisher.run()) for publisher in running]
     try:
         async with asyncio.timeout(within):

@@ -29,7 +29,7 @@ from stores.rows import Write
 from stores.tables import AGGREGATES
 from stores.topics import ACTIVE_DAYS, TRIGGERS
 from tests.aggregates import figures_key
-from tests.conftest import NOW, Instance, is_thorough
+from tests.conftest import NOW, Instance, stride
 from tests.ingest.interruptions import Interruption, dies
 from tests.ingest.test_moves import LATER, set_up
 
@@ -133,13 +133,13 @@ async def test_the_zone_of_the_instance_decides(course: Instance) -> None:
 async def test_a_worker_that_dies_between_any_two_steps_leaves_no_day_out(
     course: Instance, after: bool
 ) -> None:
-    """Each of five learners, each worker dead one step later: what is sent and stored is the same in the end."""
-    for step in range(12):
+    """Each worker is dead a step later than the one before, each with a learner of its own: what is sent and stored is the same in the end."""
+    for step in range(0, 12, stride()):
         user = f"user-{step}"
         for day in DAYS[:3]:
             await visit(course, user, "a", day)
         interruption = Interruption(step, dies, after=after)
-        worker = Worker(interruption.of(course.shared), wait=0.02)
+        worker = Worker(interruption.of(course.shared), wait=0.005)
         with suppress(StoreUnavailable):
             await course.drain(worker)
         await course.drain()
@@ -219,7 +219,7 @@ async def test_who_comes_back_after_an_erasure_has_only_the_days_since(course: I
 async def test_days_go_along_with_a_move(embedded: Instance) -> None:
     """A worker that dies in between leaves none behind."""
     await set_up(embedded)
-    for step in range(0, 24, 1 if is_thorough() else 3):  # before and after in turns
+    for step in range(0, 24, stride()):  # before and after in turns
         user = f"user-{step}"
         embedded.sets_clock(NOW)
         await enrol(embedded.session(user), EnrolmentCall("course", "batch"))
@@ -230,7 +230,7 @@ async def test_days_go_along_with_a_move(embedded: Instance) -> None:
         await enrol(embedded.session(user), EnrolmentCall("course", "other"))
         interruption = Interruption(step, dies, after=step % 2 == 1)
         with suppress(StoreUnavailable):
-            await embedded.drain(Worker(interruption.of(embedded.shared), wait=0.02))
+            await embedded.drain(Worker(interruption.of(embedded.shared), wait=0.005))
         await embedded.drain()
         assert await stored(embedded, user, "batch") == []
         assert await stored(embedded, user, "other") == on(NOW, LATER)

@@ -21,7 +21,7 @@ from rules.origins import OriginKind
 from rules.triggers import TriggerKind
 from stores.rows import Write
 from stores.tables import ATTEMPTS, ATTEMPTS_WITH_QUESTIONS
-from tests.conftest import NOW, Instance
+from tests.conftest import NOW, Instance, stride
 from tests.ingest.interruptions import Interruption, dies
 from tests.ingest.kept_attempts import archive_all, assess, attempts, questions, scores, slim
 from tests.ingest.test_copies import completes, copying, joins, set_up
@@ -198,11 +198,11 @@ async def test_a_worker_killed_at_any_step_leaves_no_attempt_out(copying: Instan
         await copying.drain()
         await learn(copying, user)
         interruption = Interruption(step, dies, after=after)
-        await copying.drain(Worker(interruption.of(copying.shared), wait=0.05))
+        await copying.drain(Worker(interruption.of(copying.shared), wait=0.005))
         reached = interruption.happened
         assert await attempts(copying, user) == await questions(copying, user) == sorted([*MADE, *COPIED])
         assert (await scores(copying, user))[*COURSE, "a"] == (7, 2)
-        step += 1
+        step += stride()
     assert step > 7
 
 

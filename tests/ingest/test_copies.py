@@ -28,7 +28,7 @@ from rules.views import View, ViewChange
 from stores.rows import Write
 from stores.tables import AGGREGATES, LEARNER_SCOPES, VIEWS
 from stores.topics import TRIGGERS
-from tests.conftest import LEAF, NOW, Instance
+from tests.conftest import LEAF, NOW, Instance, stride
 from tests.ingest.histories import send_again_shuffled
 from tests.ingest.interruptions import Interruption, dies
 from tests.ingest.test_sample import rows_of
@@ -264,13 +264,13 @@ async def test_a_worker_killed_at_any_step_leaves_no_copy_out(copying: Instance,
         await copying.drain()
         await completes(copying, "a", user=user)
         interruption = Interruption(step, dies, after=after)
-        await copying.drain(Worker(interruption.of(copying.shared), wait=0.05))
+        await copying.drain(Worker(interruption.of(copying.shared), wait=0.005))
         reached = interruption.happened
         assert await completed(copying, user, "course", "batch") == {"a": ("a", "a")}
         counted = await figures(copying, user)
         assert (counted["course", "cb:batch"], counted["shares", "cb:shares-batch"]) == (1, 1)
         assert (await reconcile(copying.shared, user_id=user)).drifted == 0
-        step += 1
+        step += stride()
     assert step > 5
 
 
@@ -407,13 +407,13 @@ async def test_a_copy_beside_a_call_of_the_learner_loses_neither(copying: Instan
             await update_view(session, place("a", "course", "batch"), change)
 
         interruption = Interruption(step, meanwhile)
-        await copying.drain(Worker(interruption.of(copying.shared), wait=0.05))
+        await copying.drain(Worker(interruption.of(copying.shared), wait=0.005))
         reached = interruption.happened
         found = await seen(copying, "a", "course", "batch", user)
         assert (found.status, found.progress) == (Status.COMPLETED, 100)
         # Completed views are not changed by a revisit: the call counts where it was before the copy.
         assert found.time_spent in ((30,) if step == 0 else (0, 30))
-        step += 1
+        step += stride()
     assert step > 3
 
 

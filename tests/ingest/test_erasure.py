@@ -357,11 +357,11 @@ async def test_profiles_of_before_are_ignored_and_counted(small_school: Instance
         await small_school.stores.events.send(PROFILES.name, Message("ann", orjson.dumps(event)))
 
     await told(BEFORE, "Old")
-    worker = await small_school.drain(Worker(small_school.shared, wait=0.05))
+    worker = await small_school.drain(Worker(small_school.shared, wait=0.005))
     assert (worker.ignored, worker.dead) == (1, 0)
     assert await small_school.stores.rows.get(LEARNERS, ("ann",)) is None
     await told(AFTER, "New")
-    worker = await small_school.drain(Worker(small_school.shared, wait=0.05))
+    worker = await small_school.drain(Worker(small_school.shared, wait=0.005))
     assert (worker.ignored, worker.dead) == (0, 0)
     assert await small_school.stores.rows.get(LEARNERS, ("ann",), ["name"]) == {"name": "New"}
 
@@ -778,7 +778,7 @@ async def test_an_erasure_beside_workers_at_work_leaves_nothing(published: Insta
     session = published.session("ann")
     for context in ("batch", "batch-2"):
         await enrol(session, EnrolmentCall("course", context))
-    workers = [Worker(published.shared, most=3, wait=0.01) for _ in range(2)]
+    workers = [Worker(published.shared, most=3, wait=0.005) for _ in range(2)]
     running = [asyncio.create_task(worker.run()) for worker in workers]
     await busy()
     await erase(session, ErasureCall())

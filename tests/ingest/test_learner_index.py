@@ -84,11 +84,11 @@ async def test_a_worker_or_an_indexer_that_dies_anywhere_loses_no_profile(
         user = f"u{step}"
         await save_profile(embedded.session(), ProfileCall(f"Name {user}", {}, user, NOW))
         of_worker = Interruption(step, dies, after=after)
-        await embedded.drain(Worker(of_worker.of(embedded.shared), wait=0.05))
+        await embedded.drain(Worker(of_worker.of(embedded.shared), wait=0.005))
         of_index = Interruption(0, dies, after=after)
         stores = embedded.stores
         broken = replace(stores, learner_search=of_index._around(stores.learner_search, {"write"}))
-        await embedded.index_learners(LearnerIndexer(replace(embedded.shared, stores=broken), wait=0.05))
+        await embedded.index_learners(LearnerIndexer(replace(embedded.shared, stores=broken), wait=0.005))
         assert of_index.happened
         died += of_worker.happened
         assert (await indexed(embedded, user))[user].name == f"Name {user}"

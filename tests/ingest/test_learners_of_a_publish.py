@@ -288,7 +288,7 @@ async def test_a_worker_that_remembers_the_version_before_computes_for_the_new_o
     assert (await embedded.shared.library.collection("course")).live_version == 1
     await publish_collection(elsewhere.session(), with_leaf("e"))
     assert await tell(elsewhere, 1, 2) == 1
-    await embedded.drain(Worker(embedded.shared, wait=0.05))
+    await embedded.drain(Worker(embedded.shared, wait=0.005))
     assert (await root_of(embedded, "ada", "batch")).seen.tree_version == 2
 
 

@@ -19,7 +19,7 @@ from rules.origins import OriginKind
 from rules.tracking import TrackingMode
 from rules.triggers import TriggerKind
 from stores.tables import AGGREGATES
-from tests.conftest import NOW, Instance
+from tests.conftest import NOW, Instance, stride
 from tests.ingest.interruptions import Interruption, dies
 from tests.ingest.kept_attempts import Kept, archive_all, assess, attempts, questions, scores, slim
 from tests.ingest.test_moves import active, enters, moving, set_up
@@ -135,11 +135,11 @@ async def test_a_worker_killed_at_any_step_takes_all_away_and_loses_nothing(
         await moving.drain()
         await enters(moving, user)
         interruption = Interruption(step, dies, after=after)
-        await moving.drain(Worker(interruption.of(moving.shared), wait=0.05))
+        await moving.drain(Worker(interruption.of(moving.shared), wait=0.005))
         reached = interruption.happened
         await check_all_in(moving, user, "program")
         await check_scores(moving, user, "program")
-        step += 1
+        step += stride()
     assert step > 8
 
 
@@ -165,7 +165,7 @@ async def test_an_attempt_that_comes_into_the_old_place_at_any_step_is_brought_a
                 await enrol(Session(moving.session(user).viewer, shared), EnrolmentCall("course", "program"))
             else:
                 await enters(moving, user)
-                await moving.drain(Worker(shared, wait=0.05))
+                await moving.drain(Worker(shared, wait=0.005))
             reached = interruption.happened
             await moving.drain()
             if reached:
@@ -174,7 +174,7 @@ async def test_an_attempt_that_comes_into_the_old_place_at_any_step_is_brought_a
                 expected = sorted([*here, (*place, "a", "first", 8), (*place, "c", "late", 2)])
                 assert await attempts(moving, user) == expected
                 assert await questions(moving, user) == expected
-            step += 1
+            step += stride()
         assert step > 6
 
 

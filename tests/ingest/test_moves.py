@@ -30,7 +30,7 @@ from rules.viewers import Role, Viewer
 from rules.views import View, ViewChange
 from stores.tables import AGGREGATES, ENROLMENTS, ENROLMENTS_BY_CONTEXT, VIEWS
 from stores.topics import STATES
-from tests.conftest import NOW, Instance
+from tests.conftest import NOW, Instance, stride
 from tests.ingest.interruptions import Interruption, dies
 from tests.ingest.test_sample import rows_of
 
@@ -183,10 +183,10 @@ async def test_a_worker_killed_at_any_step_comes_to_the_same_end(moving: Instanc
         await moving.drain()
         await enters(moving, user)
         interruption = Interruption(step, dies, after=after)
-        await moving.drain(Worker(interruption.of(moving.shared), wait=0.05))
+        await moving.drain(Worker(interruption.of(moving.shared), wait=0.005))
         reached = interruption.happened
         await check_all_is_in_the_program(moving, user)
-        step += 1
+        step += stride()
     assert step > 6
 
 

@@ -473,7 +473,7 @@ async def test_a_publisher_that_dies_is_followed_by_another_at_once(cohort: Inst
             return 0
 
     stores = replace(cohort.stores, blobs=Hanging(cohort.stores.blobs))
-    first = asyncio.create_task(Publisher(Shared.of(stores, lambda: NOW), wait=0.05).run())
+    first = asyncio.create_task(Publisher(Shared.of(stores, lambda: NOW), wait=0.005).run())
     async with asyncio.timeout(60):
         await hanging.wait()
     first.cancel()
@@ -509,7 +509,7 @@ async def test_while_a_store_is_away_a_publication_waits(embedded: Instance) -> 
                 seen.append(await job_of(embedded.shared, asked.id))
 
     shared = Shared.of(replace(embedded.stores, blobs=Away()), lambda: NOW)
-    publisher = Watched(shared, wait=0.05)
+    publisher = Watched(shared, wait=0.005)
     await run_publishers(embedded, publisher)
     waits = (JobState.INTERRUPTED, "the blobs are away")
     assert [(job.state, job.error) for job in seen] == [waits, waits, (JobState.DONE, None)]
@@ -539,7 +539,7 @@ async def test_while_the_search_is_away_publications_go_live_and_learners_are_re
     await save_collection(embedded.stores.rows, book("other"))
     asked = [await request_publish(author(embedded), each) for each in ("book", "other")]
     shared = Shared.of(replace(embedded.stores, search=NoSearch()), lambda: NOW)
-    await run_publishers(embedded, Publisher(shared, wait=0.05))
+    await run_publishers(embedded, Publisher(shared, wait=0.005))
     book_job, other = [await job_of(embedded.shared, each.id) for each in asked]
     assert (book_job.state, other.state) == (JobState.DONE, JobState.DONE)
     assert ((await live_tree(embedded))[0], (await live_tree(embedded, "other"))[0]) == (2, 1)

@@ -264,7 +264,7 @@ async def test_a_worker_that_dies_between_any_two_of_its_writes_loses_no_score(
         await dies()
 
     death = Interruption(step, goes_on_and_dies, after=after)
-    await embedded.drain(Worker(death.of(embedded.shared), wait=0.05))
+    await embedded.drain(Worker(death.of(embedded.shared), wait=0.005))
     assert death.happened
     found = (await known(embedded)).score
     assert (found.score, found.max_score, found.attempts) == (6, 6, 4)

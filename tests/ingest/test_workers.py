@@ -141,7 +141,7 @@ async def test_a_worker_that_died_before_it_sealed_leaves_nobody_in_a_contexts_l
         raise StoreUnavailable("this process died here")
 
     # Step 0 writes what must be there first, step 1 seals it.
-    await course.drain(Worker(Interruption(1, leaves_and_dies).of(course.shared), most=1, wait=0.05))
+    await course.drain(Worker(Interruption(1, leaves_and_dies).of(course.shared), most=1, wait=0.005))
     rows = await rows_of(course.shared, ENROLMENTS_BY_CONTEXT)
     assert [(row["userid"], row["active"]) for row in rows] == [("ada", False)]
 
@@ -278,7 +278,7 @@ async def test_what_changes_while_rows_cannot_be_written_gets_a_version_of_its_o
         await write(*writes)
 
     monkeypatch.setattr(embedded.stores.rows, "write", write_when_back)
-    await embedded.drain(Worker(embedded.shared, most=1, wait=0.05))
+    await embedded.drain(Worker(embedded.shared, most=1, wait=0.005))
     assert failed
     assert (await newest_states(embedded))["course", "ada"]["completed_count"] == 2
     await check_that_rows_and_states_say_the_same(embedded)
@@ -363,7 +363,7 @@ async def test_a_worker_that_dies_while_a_unit_vanishes_leaves_neither_row_nor_f
     with monkeypatch.context() as dying:
         dying.setattr(embedded.stores.rows, "write", mortal(embedded.stores.rows.write))
         dying.setattr(embedded.stores.events, "send", mortal(embedded.stores.events.send))
-        (died,) = await asyncio.gather(Worker(embedded.shared, wait=0.05).run(), return_exceptions=True)
+        (died,) = await asyncio.gather(Worker(embedded.shared, wait=0.005).run(), return_exceptions=True)
     assert isinstance(died, asyncio.CancelledError)
     assert steps == last_step
     await embedded.drain()

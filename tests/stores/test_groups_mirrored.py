@@ -201,7 +201,7 @@ def expected(everything: Sequence[Told]) -> list[tuple[Any, ...]]:
 
 
 @settings(
-    max_examples=examples(100),
+    max_examples=examples(100, quickly=5),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
