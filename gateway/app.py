@@ -120,8 +120,8 @@ def _middleware(settings: Settings, routes: Sequence[BaseRoute]) -> list[Middlew
         *([Middleware(Compressed, least=settings.compressed_from)] if settings.compressed_from else []),
         Middleware(LargestBody, most=settings.largest_body),
         Middleware(FewParameters),
-        Middleware(Deadline, seconds=settings.request_timeout),
         Middleware(AnswerHeads, told=(tell_cost, tell_rate)),
+        Middleware(Deadline, seconds=settings.request_timeout),
     ]
 
 

@@ -182,14 +182,11 @@ class CohortSchema(strawberry.Schema):
         session: nouns.Session = kwargs["context_value"]
         bill = session.bill
         with nouns.billed_to(bill):
-            result = await self._compiled(session, *args, **kwargs)
+            result, begun = await self._compiled(session, *args, **kwargs) or (None, None)
             if result is None:
                 result = await self._plain(session, *args, **kwargs)
-            begun: Mapping[Place, Any] | None = None
-            if not isinstance(result, ExecutionResult):
-                begun = result
-                with answered(begun):
-                    result = await super().execute(*args, **kwargs)
+            if result is None:
+                result = await super().execute(*args, **kwargs)
         if bill.over is not None and bill.budget.enforced:
             for error in result.errors or ():
                 forget_traces(error)
@@ -209,11 +206,11 @@ class CohortSchema(strawberry.Schema):
         self,
         session: nouns.Session,
         query: str | None,
-        variable_values: Mapping[str, Any] | None = None,
+        variable_values: dict[str, Any] | None = None,
         **asked: Any,
-    ) -> ExecutionResult | Mapping[Place, Any] | None:
-        """The result of an operation that is compiled. Otherwise what its resolvers have given so far, with which the libraries go
-        on; None where nothing has begun. They are the first to look at a document."""
+    ) -> tuple[ExecutionResult, Mapping[Place, Any] | None] | None:
+        """The result of an operation that is compiled, with what its resolvers had given where the libraries went on with that. None
+        for others: the libraries are the first to look at a document."""
         name, allowed = asked.get("operation_name"), asked.get("allowed_operation_types")
         known = None if query is None else self.documents.kept(query)
         operation = None if known is None else known.operation(name)
@@ -228,11 +225,15 @@ class CohortSchema(strawberry.Schema):
             _WAYS[kind, _UNBOUND if compiled is None else _VARIABLES].inc()
             return None
         if (refused := self._priced(session, known, operation, variables)) is not None:
-            return refused
+            return refused, None
         with execution_of(operation):
             result = await compiled.execute(session, given)
-        _WAYS[kind, _COMPILED if isinstance(result, ExecutionResult) else _REFUSED].inc()
-        return result
+            if isinstance(result, ExecutionResult):
+                _WAYS[kind, _COMPILED].inc()
+                return result, None
+            _WAYS[kind, _REFUSED].inc()
+            with answered(result):
+                return await super().execute(query, variable_values, **asked), result
 
     async def _plain(
         self,

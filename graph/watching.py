@@ -6,14 +6,21 @@ from contextlib import AbstractContextManager
 from graphql import OperationDefinitionNode, get_operation_ast
 from strawberry.extensions import SchemaExtension
 
+from graph.answered_fields import has_begun
 from telemetry import traces
 from telemetry.requests import noted
 
 
 class OperationNoted(SchemaExtension):
-    """The extension of one request. It notes operations of valid documents alone: those have names."""
+    """The extension of one request. It notes operations of valid documents alone: those have names. Where compiled code has begun
+    the operation, that has noted it: its span gets the moment at which the libraries go on."""
 
     def on_execute(self) -> Iterator[None]:
+        if has_begun():
+            if traces.are_on():
+                traces.event("the libraries go on")
+            yield
+            return
         context = self.execution_context
         document = context.graphql_document
         operation = None if document is None else get_operation_ast(document, context.operation_name)

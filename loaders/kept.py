@@ -45,9 +45,9 @@ class Kept(MutableMapping[K, V], Generic[K, V]):
     """A mapping whose entries take at most ``most`` bytes together by ``size``, each for ``ttl`` seconds (None: for good).
 
     What is larger than all together may be is not kept. An entry that is set again is measured again, and kept for as long
-    anew. Entries make room in the order in which they were set; one that was used since goes behind all others instead, once.
-    A page of a list looks here hundreds of times, which is why a look moves nothing, and why this is none of cachetools'
-    mappings (docs/decisions.md).
+    anew. Entries make room in the order in which they were set; one whose turn it is goes behind all others instead if it was used
+    since it was set or last went there. A page of a list looks here hundreds of times, which is why a look moves nothing, and why
+    this is none of cachetools' mappings (docs/decisions.md).
     """
 
     def __init__(self, most: int, size: Callable[[K, V], int], *, ttl: float | None = None) -> None:
@@ -108,15 +108,16 @@ class Kept(MutableMapping[K, V], Generic[K, V]):
         self._drop(key)
         if size > self._most:
             return
-        self._make_room(size)
-        self._entries[key] = _Entry(value, size, monotonic() + self._ttl)
+        now = monotonic()
+        self._make_room(size, now)
+        self._entries[key] = _Entry(value, size, now + self._ttl)
         self._bytes += size
 
-    def _make_room(self, size: int) -> None:
+    def _make_room(self, size: int, now: float) -> None:
         spared = 0
         while self._bytes + size > self._most:
             key, entry = self._entries.popitem(last=False)
-            if entry.used and spared < _SPARED:
+            if entry.used and entry.ends > now and spared < _SPARED:
                 entry.used = False
                 self._entries[key] = entry
                 spared += 1

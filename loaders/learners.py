@@ -1,13 +1,19 @@
 """Learner profiles."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from rules.errors import DeadlineExceeded
 from rules.learners import Learner
+from stores.bills import check_bill
+from stores.deadline import in_time
 from stores.rows import Row, Rows
 from stores.tables import LEARNERS
 
 
 async def learners_by_id(rows: Rows, user_ids: Sequence[str]) -> list[Learner | None]:
+    if len(user_ids) == 1:
+        return [_learner(await rows.get(LEARNERS, (user_ids[0],)))]
     found = await rows.get_many(LEARNERS, [(user_id,) for user_id in user_ids])
     return [_learner(found.get((user_id,))) for user_id in user_ids]
 
@@ -17,26 +23,79 @@ Profiles = Callable[[list[str]], Awaitable[Sequence[Learner | None]]]
 
 
 class LearnersKnown:
-    """The profiles that one request has read. Those that are asked for at the same moment are one statement (loaders/together.py), without
-    the turns that a DataLoader waits for more: so what else the request reads at first goes to the store with them."""
+    """The profiles that one request has read, each once: who asks for one that is being read waits for that read. Those that are asked
+    for in the same turn are read together in the next one, two turns before a DataLoader would: when reads beside them go to the store
+    that are alone (loaders/together.py). So they are sent with these."""
 
     def __init__(self, read: Profiles) -> None:
         self._read = read
         self._known: dict[str, Learner | None] = {}
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        """Of each learner that is being read: who waits for that read. They are told what went wrong, if anything did."""
+        self._next: list[str] = []
+        """Whom the read is of that begins in the next turn; none where none does."""
 
     async def load(self, user_id: str) -> Learner | None:
         (found,) = await self.load_many([user_id])
         return found
 
     async def load_many(self, user_ids: Sequence[str]) -> list[Learner | None]:
-        missing = [user_id for user_id in dict.fromkeys(user_ids) if user_id not in self._known]
-        if missing:
-            self._known.update(zip(missing, await self._read(missing), strict=True))
+        while missing := [user_id for user_id in dict.fromkeys(user_ids) if user_id not in self._known]:
+            check_bill()
+            own = [user_id for user_id in missing if user_id not in self._waiting]
+            if own and not self._next:
+                await self._read_with_others(own)
+                continue
+            if own:
+                self._waiting |= dict.fromkeys(own, self._waiting[self._next[0]])
+                self._next += own
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting[missing[0]].append(waiter)
+            try:
+                await in_time(waiter)
+            finally:
+                del waiter  # it has the error, whose trace has this frame: they would hold each other
         return [self._known[user_id] for user_id in user_ids]
+
+    async def _read_with_others(self, user_ids: list[str]) -> None:
+        """Reads these profiles, and those that are asked for until the next turn. Where the reader leaves, or is out of time, those who
+        wait read for themselves."""
+        waiting: list[asyncio.Future[None]] = []
+        self._waiting |= dict.fromkeys(user_ids, waiting)
+        self._next = user_ids
+        told: Exception | None = None
+        try:
+            try:
+                await asyncio.sleep(0)
+            finally:
+                self._next = []
+            self._known.update(zip(user_ids, await self._read(user_ids), strict=True))
+        except DeadlineExceeded:
+            raise
+        except Exception as error:
+            told = error
+            raise
+        finally:
+            for user_id in user_ids:
+                del self._waiting[user_id]
+            _tell(waiting, told)
+            del told, waiting  # they have the error, whose trace has this frame
 
     def prime(self, user_id: str, learner: Learner | None) -> None:
         """Has the request know this profile, unless it has read one."""
         self._known.setdefault(user_id, learner)
+
+
+def _tell(waiting: "list[asyncio.Future[None]]", error: Exception | None) -> None:
+    """Ends the futures of those who wait, with this error if there is one."""
+    for waiter in waiting:
+        if waiter.done():
+            continue
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)
+            waiter.exception()  # who waits may leave before it hears of it
 
 
 async def learners_of_rows(rows: Rows, user_ids: Sequence[str]) -> list[Learner | None]:

@@ -202,7 +202,8 @@ class Loaders:
 
     @cached_property
     def learners(self) -> LearnersKnown:
-        return LearnersKnown(watched("learners", partial(learners_by_id, self._rows)))
+        """Joins its reads by itself, so it has the rows of the process."""
+        return LearnersKnown(watched("learners", partial(learners_by_id, self._shared.stores.rows)))
 
     @cached_property
     def learners_of_page(self) -> Callable[[list[str]], Awaitable[list[Learner | None]]]:

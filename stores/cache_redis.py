@@ -7,20 +7,18 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Self, TypeVar, cast
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
-from redis.asyncio.connection import parse_url
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError, ResponseError
 
 from rules.errors import DeadlineExceeded, StoreUnavailable
 from stores.cache import Cache, Spending
+from stores.cache_connections import connecting
 from stores.cache_raises import RAISE_FIELDS, HashChange, SharedCalls
 from stores.cache_scripts import HeldScript
-from stores.certificates import OPTIONS as CERTIFICATES
-from stores.certificates import Certificates, ClientContext
 from stores.deadline import deadline_at, in_time, remaining
 from stores.meter import Meter
 from stores.timing import timed
@@ -68,17 +66,20 @@ class ServerCache:
 
     A server that was only slow or cut off comes back with old values: it lacks what was not written meanwhile. So each
     key whose change may be missing is remembered (it is doubtful), and removed before the server is used again.
+
+    A connection may have been lost while nobody used it, which some networks tell who sends by it, and not before. So what may come
+    twice is sent once more, on a new one, within the time of the call.
     """
 
     def __init__(self, url: str, prefix: str, timeout: float, connections: int = 32) -> None:
         pool = BlockingConnectionPool(
-            **_connecting(url),
+            **connecting(url),
             max_connections=connections,
             # One deadline around a whole call (_ask) is enough, and cheaper than one around each of its steps.
             timeout=None,
             socket_timeout=None,
             socket_connect_timeout=None,
-            # A second try would double the time that a dead cache costs.
+            # What may be tried again, and when, is known here (_ask).
             retry=Retry(NoBackoff(), 0),
             driver_info=None,
         )
@@ -182,20 +183,20 @@ class ServerCache:
         await self._ask("cache release", lambda: self._release(keys=[self._key(key)], args=[token]), None)
 
     async def spend(self, spendings: Sequence[Spending]) -> list[int] | None:
-        """Leaves no doubtful key where it fails: what is lost then is forgiven."""
+        """Leaves no doubtful key where it fails: what is lost then is forgiven. It is sent once: twice would take the points twice."""
         if not spendings:
             return []
         keys = [self._key(one.key) for one in spendings]
         arguments = [part for one in spendings for part in one[1:]]
         answer = await self._ask(
-            "cache spend", lambda: self._spend(keys=keys, args=arguments), None, len(spendings)
+            "cache spend", lambda: self._spend(keys=keys, args=arguments), None, len(spendings), again=False
         )
         return cast("list[int] | None", answer)
 
     async def ping(self) -> None:
         try:
             async with asyncio.timeout(remaining(self._timeout)):
-                await self._client.ping()
+                await _sent(self._client.ping, again=True)
                 is_cluster = await self._is_cluster()
         except (RedisError, OSError) as error:
             raise StoreUnavailable("the cache does not answer", detail=_told(error)) from error
@@ -240,8 +241,10 @@ class ServerCache:
         if len(self._doubtful) > MOST_DOUBTFUL:
             self._doubtful = {"*"}
 
-    async def _ask(self, what: str, call: Callable[[], Awaitable[T]], otherwise: T, times: int = 1) -> T:
-        """The server's answer, or ``otherwise`` where there is none in time."""
+    async def _ask(
+        self, what: str, call: Callable[[], Awaitable[T]], otherwise: T, times: int = 1, *, again: bool = True
+    ) -> T:
+        """The server's answer, or ``otherwise`` where there is none in time. ``again``: the call may come twice."""
         if self._recovery is not None:
             return otherwise
         try:
@@ -252,7 +255,7 @@ class ServerCache:
             self.meter.count(what, times)
         try:
             async with asyncio.timeout(allowed):
-                return await call()
+                return await _sent(call, again=again)
         except (RedisError, OSError) as error:
             if isinstance(error, TimeoutError) and allowed < self._timeout:
                 return otherwise
@@ -292,24 +295,14 @@ class ServerCache:
             await self._client.unlink(found)
 
 
-class _SecureConnection(SSLConnection):
-    """A connection whose certificates may be renewed."""
-
-    def __init__(self, certificates: ClientContext, **options: Any) -> None:
-        super().__init__(**options)
-        self.ssl_context.context = certificates
-
-
-def _connecting(url: str) -> dict[str, Any]:
-    """What connections are made by. InvalidInput for certificates that can't be read."""
-    parts = urlsplit(url)
-    named = dict(parse_qsl(parts.query))
-    own = {name: value for name, value in named.items() if name not in CERTIFICATES}
-    options = dict(parse_url(parts._replace(query=urlencode(own)).geturl()))
-    if parts.scheme == "rediss":
-        context = Certificates.named_by(named).context("cache")
-        options |= {"connection_class": _SecureConnection, "certificates": context}
-    return options
+async def _sent(call: Callable[[], Awaitable[T]], *, again: bool) -> T:
+    """The answer to a call. It is sent once more if its connection was lost and it may come twice."""
+    try:
+        return await call()
+    except NotConnected:
+        if not again:
+            raise
+    return await call()
 
 
 _QUOTING = re.compile(r"""['"`:,]""")

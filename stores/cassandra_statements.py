@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from itertools import groupby
 from typing import Any
 
@@ -154,15 +154,27 @@ def counts_as_sent(counts: Mapping[str, int], version: int) -> bytes:
     return len(counts).to_bytes(4) + b"".join(map(_count, counts, counts.values()))
 
 
-def texts_as_sent(texts: Sequence[str], version: int) -> bytes:
-    """A list of texts as the protocol has it: the keys that a statement reads together."""
-    sent = list(map(str.encode, texts))
+def texts_as_sent(texts: Sequence[str | None], version: int) -> bytes:
+    """A list of texts as the protocol has it: the keys that a statement reads together, or the values that a condition takes, of which
+    one may be null."""
+    try:
+        sent = list(map(str.encode, texts))  # type: ignore[arg-type]
+    except TypeError:  # there is a null
+        return _length(len(texts)) + b"".join(map(_text_or_null, texts))
     parts = [b""] * (2 * len(sent))
     parts[::2], parts[1::2] = map(_length, map(len, sent)), sent
     return _length(len(sent)) + b"".join(parts)
 
 
-@cache
+def _text_or_null(text: str | None) -> bytes:
+    """Behind its length, which is negative for null. The driver makes an empty text of null."""
+    if text is None:
+        return (-1).to_bytes(4, signed=True)
+    sent = text.encode()
+    return _length(len(sent)) + sent
+
+
+@lru_cache(maxsize=1 << 12)
 def _length(length: int) -> bytes:
     return length.to_bytes(4)
 

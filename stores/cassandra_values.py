@@ -233,8 +233,8 @@ _IN_C: Any = getattr(ProtocolHandler, "col_parser", None)
 
 
 class _Columns(list[Any]):
-    """The columns of a statement's answers, as the driver tells them; it knows one statement's by the same list. What they are read by
-    is made once: the driver does so for each answer, which takes as long as ten rows."""
+    """The columns of answers, as the driver tells them. Those of a prepared statement it keeps, and has each answer read by the same
+    list: so what reads them is made once. The driver makes it for each answer, which takes as long as ten rows."""
 
     @cached_property
     def names(self) -> list[str]:
@@ -258,10 +258,13 @@ class _Result(ProtocolHandler.message_types_by_opcode[ResultMessage.opcode]):  #
 
     @classmethod
     def read_type(cls, f: Any, user_types: Any) -> Any:
+        """Calls itself for the parts of a type."""
         kind = super().read_type(f, user_types)
-        if issubclass(kind, ListType) and issubclass(kind.subtypes[0], UserType):
-            return parts_of(kind, decoder(kind, MOMENTS, frozenset))
-        return kind
+        if issubclass(kind, ListType) and issubclass(element := _as_sent(kind.subtypes[0]), UserType):
+            kind = ListType.apply_parameters([element])
+        elif not issubclass(kind, UserType):
+            return kind
+        return parts_of(kind, decoder(kind, MOMENTS, frozenset))
 
     def recv_results_metadata(self, f: Any, user_types: Any) -> None:
         super().recv_results_metadata(f, user_types)
@@ -285,7 +288,7 @@ class _Result(ProtocolHandler.message_types_by_opcode[ResultMessage.opcode]):  #
 
 
 class Answers(ProtocolHandler):  # type: ignore[misc]
-    """The ``client_protocol_handler`` of a session of ours. Lists of user-defined types come as the rows port has them. The driver
+    """The ``client_protocol_handler`` of a session of ours. User-defined types and lists of them come as the rows port has them. The driver
     reads the other types in C: of a map of texts to numbers it takes half the time. How it reads the columns of a statement is kept."""
 
     message_types_by_opcode: ClassVar[Mapping[int, Any]] = {

@@ -105,8 +105,7 @@ class Feed:
     async def close(self) -> None:
         """Ends the task, then cleans the file where that is due."""
         self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await asyncio.wait({self._task})  # whoever closes it may be cancelled, too
         with suppress(StoreUnavailable):  # then it is when the file is opened again
             await self._clean()
 

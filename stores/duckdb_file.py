@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import Context
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -69,6 +70,8 @@ class DuckFile:
         self._renewed.set()
         self._apart = asyncio.Lock()
         self._is_open = True
+        self._opening: asyncio.Task[None] | None = None
+        """Opens the file again; all calls that need that wait for it."""
         self._writer = ThreadPoolExecutor(1, "groups-writer")
         self._readers = {lane: ThreadPoolExecutor(READERS, f"groups-{lane.value}") for lane in Lane}
         self._connection: Connection
@@ -133,7 +136,8 @@ class DuckFile:
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[Connection], T]) -> T:
         async with answering(self._path):
             while not (self._renewed.is_set() and self._is_open):
-                await (self._alone(self._open_again) if self._renewed.is_set() else self._renewed.wait())
+                shared = self._opening is not None or self._renewed.is_set()
+                await (self._opened_again() if shared else self._renewed.wait())
         self._running += 1
         self._idle.clear()
         try:
@@ -169,6 +173,18 @@ class DuckFile:
         if isinstance(error, duckdb.FatalException):
             self._is_open = False
         return StoreUnavailable("the groups store is away", detail=f"{self._path}: {told(error)}")
+
+    async def _opened_again(self) -> None:
+        """Returns when the file is open again. Whoever comes meanwhile waits for the same opening, and for its error."""
+        if self._opening is None:
+            # In a context of its own: it has nothing to do with the deadline and the bill of who comes first.
+            self._opening = asyncio.create_task(self._alone(self._open_again), context=Context())
+            self._opening.add_done_callback(self._end_opening)
+        await asyncio.shield(self._opening)
+
+    def _end_opening(self, opening: asyncio.Task[None]) -> None:
+        self._opening = None
+        looked_at(opening)
 
     def _open_again(self) -> None:
         """Opens the file if it is not open, or of no use any more. It has what was acknowledged."""

@@ -216,8 +216,7 @@ class EmbeddedConsumer:
         if self._heart is None:
             return
         self._heart.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._heart
+        await asyncio.wait({self._heart})  # whoever closes it may be cancelled, too
         self._heart = None
         self._events.dismiss(self)
         await self._events.run(self._member.leave)

@@ -99,12 +99,26 @@ class DuckGroups:
 
     async def close(self) -> None:
         async with self._changing:
-            if self._feed is not None:
-                await self._feed.close()
-                self._feed = None
-            if self._file is not None:
-                await self._file.close()
-                self._file = None
+            await self._close()
+
+    async def remove(self) -> None:
+        """Closes the file and removes it. The next query makes a new one. No query may be under way. HeldElsewhere where another
+        process has the file."""
+        async with self._changing:
+            if self._file is None and not await asyncio.to_thread(self._path.exists):
+                return
+            await self._open_file()
+            await self._close()
+            for one in (self._path, self._path.with_name(f"{self._path.name}.wal")):
+                await asyncio.to_thread(one.unlink, missing_ok=True)
+
+    async def _close(self) -> None:
+        if self._feed is not None:
+            await self._feed.close()
+            self._feed = None
+        if self._file is not None:
+            await self._file.close()
+            self._file = None
 
     async def fed(self) -> tuple[DuckFile, Feed]:
         """The file and its feed. Opens it and starts the feed the first time, and does not wait for that."""

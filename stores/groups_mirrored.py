@@ -9,6 +9,7 @@ all of them takes milliseconds. It is exact by the same rule as Druid: of a key 
   reads the topic. In whatever order both come, the highest version of each key is left.
 - A file that slept too long, or that a program with other columns made, begins anew: the other program left its columns as they
   were, or did not know them, beside versions that it wrote.
+- With more states than the URL says there is no mirror: no feed, and no file, which no erasure would reach.
 - Only if all that was in the log OLDEST seconds ago is in the file, the mirror answers. Otherwise Druid does: while the file is
   filled, while the log is away, and where another process has the file.
 
@@ -18,8 +19,8 @@ The mirror is never the only copy: delete the file, and it is made anew.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import Context
 from functools import partial
 from pathlib import Path
@@ -55,6 +56,10 @@ ASLEEP = (STATES.retention_days or 1) * _DAY * 2 / 3
 """Seconds after which a file that was not fed is filled anew: soon the log will have forgotten what it lacks."""
 
 
+class _TooMany(StoreUnavailable):
+    """There are more states than the mirror may have."""
+
+
 class Original(Groups, Protocol):
     """An engine that can tell all that it has stored."""
 
@@ -78,6 +83,11 @@ class MirroredGroups:
         self._keeping: asyncio.Task[None] | None = None
         self._feed: Feed | None = None
         """Of a file that is filled."""
+        self._is_told = False
+        """Whether the log has that there are too many states."""
+        self._asking = 0
+        self._unasked = asyncio.Event()
+        self._unasked.set()
 
     @classmethod
     async def open(cls, original: Original, events: Events, path: Path, *, most: int) -> Self:
@@ -98,14 +108,15 @@ class MirroredGroups:
     async def query(self, query: Query, lane: Lane) -> Answer:
         if lane is Lane.TABLES and self._is_mirrored(query.source):
             try:
-                return await self._mirror.query(query, lane)
+                with self._asks():
+                    return await self._mirror.query(query, lane)
             except StoreUnavailable as error:
                 log.warning("the mirror of states did not answer, so Druid is asked: %s", loggable(error))
         return await self.original.query(query, lane)
 
     async def extent(self, source: DataSource, keys: KeyFilter) -> int:
         if self._is_mirrored(source):
-            with suppress(StoreUnavailable):
+            with suppress(StoreUnavailable), self._asks():
                 return await self._mirror.extent(source, keys)
         return await self.original.extent(source, keys)
 
@@ -118,8 +129,7 @@ class MirroredGroups:
     async def close(self) -> None:
         if self._keeping is not None:
             self._keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeping
+            await asyncio.wait({self._keeping})  # whoever closes it may be cancelled, too
         await self._mirror.close()
         await self.original.close()
 
@@ -136,19 +146,30 @@ class MirroredGroups:
         """Whether the mirror answers for the source now."""
         return source is ACTIVITY_STATE and self.is_current
 
+    @contextmanager
+    def _asks(self) -> Iterator[None]:
+        """Within, the mirror is not removed."""
+        self._asking += 1
+        self._unasked.clear()
+        try:
+            yield
+        finally:
+            self._asking -= 1
+            if not self._asking:
+                self._unasked.set()
+
     async def _keep(self) -> None:
-        """Makes the mirror, and notes now and then that it is up to date. Tries again whatever fails."""
+        """Keeps the mirror. Tries again whatever fails."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
-                file, feed = await self._made()
-                self._feed = feed
-                backoff.reset()
-                while True:
-                    if feed.age <= OLDEST:
-                        self._check_size(await self._mirror.extent(ACTIVITY_STATE, ()))
-                        await file.write(_note)
-                    await asyncio.sleep(NOTING if feed.age <= OLDEST else OLDEST)
+                await self._kept(backoff)
+            except _TooMany as error:
+                if not self._is_told:
+                    log.warning("the mirror of states is not kept: %s", loggable(error))
+                self._is_told = True
+                await asyncio.sleep(NOTING)
+                continue
             except HeldElsewhere:
                 log.info("another process has the mirror of states: this one asks Druid")
             except Exception as error:
@@ -156,11 +177,28 @@ class MirroredGroups:
                 log.warning("the mirror of states is not kept: %s", loggable(error), exc_info=not expected)
             await backoff.pause()
 
-    def _check_size(self, states: int) -> None:
-        """Lets Druid answer where there are too many states."""
-        if states > self._most:
+    async def _kept(self, backoff: Backoff) -> None:
+        """Makes the mirror, and notes now and then that it is up to date. _TooMany once it is removed."""
+        try:
+            file, feed = await self._made()
+            self._feed = feed
+            backoff.reset()
+            while True:
+                if feed.age <= OLDEST:
+                    self._check_size(await self._mirror.extent(ACTIVITY_STATE, ()))
+                    self._is_told = False
+                    await file.write(_note)
+                await asyncio.sleep(NOTING if feed.age <= OLDEST else OLDEST)
+        except _TooMany:
             self._feed = None
-            raise StoreUnavailable(
+            await self._unasked.wait()
+            await self._mirror.remove()
+            raise
+
+    def _check_size(self, states: int) -> None:
+        """_TooMany where there are more states than may be."""
+        if states > self._most:
+            raise _TooMany(
                 "there are too many states for a mirror",
                 detail=f"{states:,}, and the URL says at most {self._most:,}",
             )

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.groups import gateway
-from bench.peers.population import GROUP, MENTOR, filled
-from bench.population import activity_id, states_of
+from bench.peers.population import GROUP, MEMBERS, MENTOR, filled
+from bench.population import Population, activity_id, states_of
 from bench.timing import process_cpu
 from druid_specs import ACTIVITY_STATE
 from rules.learners import Learner
@@ -38,6 +38,8 @@ from tests.graph.conftest import document
 TIMES, AT_ONCE, ROUNDS = 4_000, 32, 7
 LEARNERS, ACTIVITIES = 5_000, 10
 """Of the states that Druid takes in."""
+ENROLLED = 11
+"""Rows of a partition that is read: a learner's page of ten enrolments, and whether there are more."""
 PAGES = 30
 QUIET = 10.0
 """Seconds in which it is seen what servers take while nobody asks."""
@@ -109,12 +111,13 @@ async def main() -> None:
 def _works(cohort: Instance) -> list[tuple[str, str, Work]]:
     rows, events, cache = cohort.stores.rows, cohort.stores.events, cohort.stores.cache
     values = {"status": 1, "progress": 40, "last_access_time": AT, "last_updated_time": AT}
+    enrolled_in_all = [learner.user_id for learner in Population(0).learners()[:MEMBERS]]
 
     def place(number: int) -> tuple[str, str, str, str, str]:
         return f"scale-{number % 997}", "scale", "scale", "scale-batch", f"leaf-{number}"
 
     async def enrolled(number: int) -> None:
-        await rows.partition(ENROLMENTS, (f"scale-{number}",), limit=11)
+        await rows.partition(ENROLMENTS, (enrolled_in_all[number % MEMBERS],), limit=ENROLLED)
 
     async def write(number: int) -> None:
         await rows.write(Write(VIEWS, place(number), values))

@@ -14,7 +14,7 @@ Told = Callable[[dict[str, Any], Headers], None]
 
 class AnswerHeads(Layer):
     """Lets each of ``told`` add to the head of an answer as it begins, in their order. It stands where bodies are not compressed
-    yet, so that they have the length that is counted."""
+    yet, so that they have the length that is counted, and around the deadline, whose answer has a cost, too."""
 
     def __init__(self, app: ASGIApp, told: Sequence[Told]) -> None:
         super().__init__(app)

@@ -1,6 +1,6 @@
 """Answers that are compressed on their way: large ones, for clients that take gzip."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipResponder, IdentityResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,7 +17,8 @@ LEVEL = 5
 class Compressed(Layer):
     """Compresses answers of ``least`` bytes or more, as Starlette does it, in a thread where they are large.
 
-    An answer that announces fewer goes as it is: most do, and what compresses takes as long to make as a small request.
+    An answer that announces fewer goes as it is: most do, and what compresses takes as long to make as a small request. So does one
+    that says itself that it goes by ``Accept-Encoding`` (gateway/http/fixed.py): it has chosen already, and names that once.
     """
 
     def __init__(self, app: ASGIApp, least: int) -> None:
@@ -31,14 +32,16 @@ class Compressed(Layer):
         def sent(message: Message) -> Awaitable[None]:
             nonlocal through
             if through is None:
-                through = send if self._is_small(message) else self._responder(scope, send)
+                through = send if self._is_done(message.get("headers", ())) else self._responder(scope, send)
             return through(message)
 
         await self.app(scope, receive, sent)
 
-    def _is_small(self, head: Message) -> bool:
-        announced = announced_in(head.get("headers", ()))
-        return announced is not None and announced < self._least
+    def _is_done(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        announced = announced_in(headers)
+        if announced is not None and announced < self._least:
+            return True
+        return any(name == b"vary" and b"accept-encoding" in value.lower() for name, value in headers)
 
     def _responder(self, scope: Scope, send: Send) -> Send:
         takes_gzip = b"gzip" in heads_of(scope).get(b"accept-encoding", b"")

@@ -5,9 +5,12 @@ answer, would hold a connection for good, with all that was sent.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from gateway.http.head_limits import BoundedHeads
 
@@ -36,6 +39,8 @@ class BoundedConnection(BoundedHeads):
         """What is done when the timer ends."""
         self._timer: asyncio.TimerHandle | None = None
         self._sending: asyncio.TimerHandle | None = None
+        self._unanswered: deque[RequestResponseCycle] = deque()
+        """The requests whose answers are not complete, the first one first: that one is worked on."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -50,6 +55,11 @@ class BoundedConnection(BoundedHeads):
         self._stop_sending()
         if exc is not None:
             self._unset_keepalive_if_required()
+        for cycle in self._unanswered:  # uvicorn tells the last one alone
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._unanswered.clear()
+        self.pipeline.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -75,6 +85,7 @@ class BoundedConnection(BoundedHeads):
         if len(self.pipeline) >= MOST_PIPELINED:
             raise _TooManyAhead
         super().on_headers_complete()
+        self._unanswered.append(self.cycle)
         stopping = self.app_state.get("stopping")
         if stopping is not None and stopping.begun:
             self.cycle.keep_alive = False
@@ -85,6 +96,7 @@ class BoundedConnection(BoundedHeads):
 
     def on_response_complete(self) -> None:
         self._idle_since = self.loop.time()
+        self._unanswered.popleft()
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
             self._watch_sending()

@@ -1,6 +1,7 @@
 """Work that ends when its client disconnects: a store's time is not spent on an answer that nobody waits for."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -8,6 +9,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from gateway.http.cutoffs import Cutoff
+
+log = logging.getLogger(__name__)
 
 LOOKED_AFTER = 0.02
 """Seconds of work after which it is looked whether the client is still there. Most work takes less, and a look takes as long as
@@ -20,7 +23,8 @@ async def while_connected(receive: Receive, reading: Coroutine[Any, Any, T]) -> 
     """The result of ``reading``. If the client disconnects while it takes longer than LOOKED_AFTER, it is cancelled, and
     ClientDisconnect raised.
 
-    The request's body must have been read before.
+    The request's body must have been read before. Where nobody can tell whether the client is there, the work goes on to its
+    end or its deadline, and the log has why.
     """
     look = _Look(receive)
     try:
@@ -57,6 +61,10 @@ class _Look(Cutoff):
         return self.ended()
 
     async def _until_gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self.cut()
+        try:
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+        except Exception:
+            log.exception("a request goes on without a look whether its client is there")
+        else:
+            self.cut()

@@ -2,17 +2,20 @@
 
 import asyncio
 import contextlib
+import logging
 import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 import uvicorn
-from starlette.requests import Request
+import uvloop
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.http.connections import MOST_PIPELINED
+from gateway.http.disconnect import while_connected
 from gateway.server import _config, listen
 from gateway.settings import Settings
 
@@ -24,8 +27,8 @@ POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
 
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-    """Says how long the body is; /large has 32 MB in parts, /slow takes 2 s, /held until ``released``; says who it takes the
-    client for."""
+    """Says how long the body is; /large has 32 MB in parts, /slow takes 2 s, /held until ``released``, /watched until its client
+    leaves; says who it takes the client for."""
     if scope["type"] == "lifespan":
         while (message := await receive())["type"] != "lifespan.shutdown":
             await send({"type": f"{message['type']}.complete"})
@@ -41,6 +44,13 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         return
     if request.url.path == "/slow":
         await asyncio.sleep(2)
+    if request.url.path == "/watched":
+        held.append(request)
+        try:
+            await while_connected(receive, asyncio.Event().wait())
+        except ClientDisconnect:
+            held.clear()
+            return
     if request.url.path == "/held":
         held.append(request)
         await released.wait()
@@ -66,6 +76,11 @@ class Server:
             while self.connections:
                 await asyncio.sleep(0.02)
 
+    async def all_answered(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while self._server.server_state.tasks:
+                await asyncio.sleep(0.02)
+
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port, limit=64 * MEGABYTE)
 
@@ -85,9 +100,11 @@ def start(settings: Settings) -> Start:
             async with asyncio.timeout(PATIENCE):
                 while not server.started:
                     await asyncio.sleep(0.01)
-            yield Server(server, listening.socket.getsockname()[1])
-            server.should_exit = True
-            await task
+            try:
+                yield Server(server, listening.socket.getsockname()[1])
+            finally:
+                server.should_exit = True
+                await task
 
     return started
 
@@ -292,6 +309,44 @@ async def test_pipelined_requests_are_answered_in_order_and_too_many_end_the_con
         assert (await told(reader)).count(b"200 OK") <= MOST_PIPELINED + 1
         writer.close()
         await server.all_gone()
+
+
+@pytest.mark.parametrize("path", ["/watched", "/held"])
+@pytest.mark.parametrize("ahead", [0, 1, 3])
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_client_that_leaves_is_noticed_whatever_it_sent_ahead(
+    start: Start,
+    loop: Callable[[], asyncio.AbstractEventLoop],
+    ahead: int,
+    path: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Work that looks after its client ends; an answer that nobody waits for is sent nowhere, and that is no error. What was sent
+    ahead is never begun."""
+    monkeypatch.setattr(f"{__name__}.released", asyncio.Event())  # of this loop
+    begun = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+    async def leave() -> None:
+        async with start() as server:
+            _, writer = await server.connect()
+            writer.write(begun * (1 + ahead))
+            async with asyncio.timeout(PATIENCE):
+                while not held:
+                    await asyncio.sleep(0.01)
+                writer.transport.abort()
+                if path == "/watched":
+                    while held:
+                        await asyncio.sleep(0.01)
+            await server.all_gone()
+            assert len(held) == (path == "/held")
+            released.set()
+            await server.all_answered()
+            assert held == []
+
+    with caplog.at_level(logging.WARNING), asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(leave())
+    assert caplog.messages == []
 
 
 async def test_200_slow_clients_hold_little_memory_and_others_are_answered(

@@ -1,6 +1,8 @@
 """Work that ends when its client leaves."""
 
 import asyncio
+import gc
+import logging
 from typing import Any
 
 import pytest
@@ -71,3 +73,26 @@ async def test_work_fails_as_it_does_alone() -> None:
 
     with pytest.raises(ValueError, match="it failed"):
         await while_connected(connected, failing())
+
+
+async def test_work_goes_on_where_nobody_can_tell_whether_its_client_is_there_and_the_log_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    looked = asyncio.Event()
+
+    async def broken() -> Any:
+        looked.set()
+        raise RuntimeError("no connection to ask")
+
+    async def until_looked() -> str:
+        await looked.wait()
+        await asyncio.sleep(0)  # the look has failed by now
+        return "done"
+
+    with caplog.at_level(logging.WARNING):
+        async with asyncio.timeout(60):
+            assert await while_connected(broken, until_looked()) == "done"
+        gc.collect()  # asyncio tells of a task's error when nobody has it any more
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert "without a look" in record.message

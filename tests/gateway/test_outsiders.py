@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gzip
 import json
+import re
 import time
 from datetime import timedelta
 from hashlib import sha256
@@ -185,6 +186,33 @@ async def test_whatever_an_answer_goes_by_is_named_for_caches(settings: Settings
         for headers, status in (({**asks, **tag}, 304), (tag, 401)):
             again = await client.get("/graphql", params=query, headers=headers)
             assert again.status_code == status, "a tag is no token"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+async def test_whatever_an_answer_goes_by_is_named_once(
+    settings: Settings, serving: Serving, encoding: str
+) -> None:
+    """By every route that answers a GET, also to who has it already: with the layer of compression, and without it."""
+    open_to_all = settings.model_copy(
+        update={"explorer": "open", "allowed_origins": ("https://app.example",)}
+    )
+    asks = {"Accept-Encoding": encoding, "Origin": "https://app.example"}
+    going_by_encoding = set()
+    async with serving(open_to_all) as client:
+        app: Any = client.app  # type: ignore[attr-defined]
+        for path in {re.sub(r"{[^}]*}", "x", getattr(route, "path", "/")) or "/" for route in app.routes}:
+            query = {"query": "{ tracking { mode } }"} if path == "/graphql" else {}
+            first = await client.get(path, params=query, headers={**asks, "Authorization": bearer(settings)})
+            again = {**asks, "If-None-Match": "*", "Authorization": bearer(settings)}
+            for answer in (first, await client.get(path, params=query, headers=again)):
+                named = [name.strip().lower() for name in answer.headers.get("Vary", "").split(",")]
+                assert sorted(named) == sorted({*named}), (path, answer.status_code)
+                if "accept-encoding" in named:
+                    going_by_encoding.add((path, answer.status_code))
+    assert going_by_encoding >= {
+        (path, status) for path in ("/openapi.json", "/schema.graphql") for status in (200, 304)
+    }
+    assert ("/reference", 200) in going_by_encoding
 
 
 @pytest.mark.parametrize("given", ["a\tb", 'a"b', "a b", "a" * 129, "", "a\xa0b", "${jndi:ldap://x}", "<b>"])

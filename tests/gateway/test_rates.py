@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import HTTPConnection
+from starlette.types import Receive
 
 from gateway.http.admission import address_of
+from gateway.http.cutoffs import Cutoff
 from gateway.http.rates import CREDIT, Account, Charge, Rates, points_sent
 from gateway.identity import make_token
 from gateway.settings import Settings, load_settings
@@ -501,6 +503,35 @@ async def test_figures_and_files_are_refused_in_their_shape(settings: Settings, 
         assert refused.status_code == 429
         assert refused.json()["error"]["code"] == "RATE_LIMITED"
         assert int(refused.headers["Retry-After"]) >= 1
+
+
+async def test_who_runs_into_the_deadline_is_told_what_it_has_cost_and_pays_that(
+    settings: Settings, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call is cut off while it is worked on, after its estimate of 12 points was taken. No statement was sent: it costs 1."""
+    deadlines: list[Cutoff] = []
+
+    class Noted(Cutoff):
+        __slots__ = ()
+
+        def __init__(self, seconds: float) -> None:
+            super().__init__(seconds)
+            deadlines.append(self)
+
+    async def never(_receive: Receive, reading: Coroutine[Any, Any, object]) -> None:
+        reading.close()
+        deadlines[-1].cut()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("gateway.http.limits.Cutoff", Noted)
+    monkeypatch.setattr("gateway.rest.framework.endpoints.while_connected", never)
+    body = {"request": {"userId": "ada", "courseId": "x", "batchId": "y"}}
+    async with serving(settings) as client:
+        by_clock(client)
+        answer = await client.post(READ, json=body, headers=bearer(settings))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "DEADLINE_EXCEEDED")
+    assert answer.headers["X-Cost"] == "estimate=12; actual=1"
+    assert answer.headers["RateLimit"].split(";")[1] == "r=599"
 
 
 @pytest.mark.parametrize(

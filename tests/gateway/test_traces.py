@@ -68,6 +68,36 @@ async def test_one_trace_leads_from_a_call_to_the_workers_recomputation(
     assert {span.name for span in within} >= {"rows write", "events send"}
 
 
+@pytest.mark.parametrize(
+    ("query", "libraries_go_on"),
+    [
+        ('{ collection(identifier: "course") { name } }', False),
+        ('{ collection(identifier: "none") { name } }', True),
+        ('{ collection(identifier: "course") { name @include(if: true) } }', False),
+        ("{ __schema { queryType { name } } }", False),
+        (START, False),
+        (START.replace('"a"', '"none"'), False),
+    ],
+    ids=["compiled", "refused", "by libraries", "of the schema", "a command", "a refused command"],
+)
+async def test_an_operation_is_one_span_whichever_way_it_goes(
+    course: Instance, spans: InMemorySpanExporter, query: str, libraries_go_on: bool
+) -> None:
+    """Its first call is by the libraries; the next one is compiled, where that can be. Where compiled code finds a refusal, which the
+    libraries tell, its span says so."""
+    calls = WatchedCalls(course)
+    for _ in range(2):
+        spans.clear()
+        await calls.ask(query, calls.token("ada"))
+        (execution,) = named(spans, "graphql.execute")
+        (request,) = named(spans, "/graphql")
+        assert execution.parent is not None
+        assert request.context is not None
+        assert execution.parent.span_id == request.context.span_id
+    went_on = [event for event in execution.events if event.name == "the libraries go on"]
+    assert len(went_on) == libraries_go_on
+
+
 async def test_a_statement_says_its_kind_and_table_and_no_key(
     course: Instance, spans: InMemorySpanExporter
 ) -> None:

@@ -61,6 +61,19 @@ def test_looks_for_many_tell_all_in_their_order_or_none(monkeypatch: pytest.Monk
     assert (kept.all_of("ba"), kept.of("ba")) == (None, {"b": "B"})
 
 
+def test_what_has_ended_makes_room_first_however_often_it_was_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("loaders.kept.monotonic", lambda: now[0])
+    kept: Kept[str, str] = Kept(2, lambda *_: 1, ttl=60)
+    kept["a"] = "A"
+    assert kept["a"] == "A"
+    now[0] += 30
+    kept["b"] = "B"
+    now[0] += 30
+    kept["c"] = "C"
+    assert sorted(kept) == ["b", "c"]
+
+
 def test_making_room_spares_no_more_than_a_turn_has_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of ten that were all used, three are spared; the fourth makes room."""
     monkeypatch.setattr("loaders.kept._SPARED", 3)

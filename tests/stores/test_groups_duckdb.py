@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import orjson
 import pytest
+from duckdb import DuckDBPyConnection as Connection
 
 from druid_specs import ACTIVITY_STATE, DATA_SOURCES, DataSource
 from rules.errors import DeadlineExceeded, InvalidInput, StoreUnavailable
@@ -515,6 +516,40 @@ async def test_a_file_whose_disk_was_full_goes_on_with_what_was_acknowledged(tmp
     out, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
     assert b"FatalException" in out
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_calls_that_find_the_file_closed_share_one_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """As after a fatal error. Where that opening fails, so do all who waited for it; the next call opens the file again."""
+    file = await DuckFile.open(tmp_path / "groups.duckdb")
+    opened, connect, open_again = 0, DuckFile._connect, DuckFile._open_again
+
+    def counted(self: DuckFile) -> None:
+        nonlocal opened
+        opened += 1
+        open_again(self)
+
+    def refuses(_: DuckFile) -> Connection:
+        raise StoreUnavailable("the groups store is away", detail="the disk is full")
+
+    monkeypatch.setattr(DuckFile, "_open_again", counted)
+    monkeypatch.setattr(DuckFile, "_connect", refuses if fails else connect)
+    file._away(duckdb.FatalException("no space left"))
+    asked = (file.read(Lane.PAGES, seven) for _ in range(4))
+    results = await asyncio.gather(*asked, file.write(seven), return_exceptions=True)
+    assert opened == 1
+    assert [*map(str, results)] == ["the groups store is away: the disk is full" if fails else "7"] * 5
+    monkeypatch.setattr(DuckFile, "_connect", connect)
+    assert await file.read(Lane.PAGES, seven) == 7
+    assert opened == 1 + fails
+    await file.close()
+
+
+def seven(connection: Connection) -> int:
+    (found,) = connection.execute("SELECT 7").fetchone() or (0,)
+    return int(found)
 
 
 async def test_a_file_that_could_not_be_written_anew_goes_on(

@@ -501,6 +501,82 @@ async def test_a_second_process_on_the_same_folder_asks_druid(tmp_path: Path) ->
         assert await asked(groups) == [("a", "m", 0, 1)]
 
 
+async def test_a_mirror_of_too_many_states_is_fed_no_more_and_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No file is left, which an erasure would not reach. It is looked again now and then: once the states are few enough, it is made
+    anew."""
+    monkeypatch.setattr(groups_mirrored, "NOTING", 0.02)
+    removed, remove = 0, DuckGroups.remove
+
+    async def counted(self: DuckGroups) -> None:
+        nonlocal removed
+        await remove(self)
+        assert not (tmp_path / "mirror.duckdb").exists()
+        removed += 1
+
+    monkeypatch.setattr(DuckGroups, "remove", counted)
+    await in_original(tmp_path, "d")
+    async with log_in(tmp_path) as events, mirrored(tmp_path, events, [active("m", 1)], most=2) as groups:
+        await current(groups)
+        assert await asked(groups) == [("a", "m", 0, 1)]
+        with caplog.at_level(logging.WARNING):
+            await events.send(STATES.name, *(message(active(user, 1)) for user in ("n", "o")))
+
+            async def is_removed_again() -> bool:
+                await asked(groups)
+                return removed >= 3
+
+            await until(is_removed_again)
+        assert await asked(groups) == [("a", "d", 0, 1)]
+        (said,) = [one for one in caplog.messages if "too many states" in one]
+        assert "3, and the URL says at most 2" in said
+        groups._most = 3
+        await current(groups)
+        assert await asked(groups) == [("a", user, 0, 1) for user in ("m", "n", "o")]
+
+
+async def test_queries_under_way_are_answered_before_the_mirror_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups_mirrored, "NOTING", 0.02)
+    await in_original(tmp_path, "d")
+    async with log_in(tmp_path) as events, mirrored(tmp_path, events, [active("m", 1)]) as groups:
+        await current(groups)
+        begun, may_end, done = asyncio.Event(), asyncio.Event(), list[str]()
+        query, remove = groups._mirror.query, groups._mirror.remove
+
+        async def slow(*asked: Any) -> Any:
+            begun.set()
+            await may_end.wait()
+            answer = await query(*asked)
+            done.append("answered")
+            return answer
+
+        async def noted() -> None:
+            done.append("removed")
+            await remove()
+
+        monkeypatch.setattr(groups._mirror, "query", slow)
+        monkeypatch.setattr(groups._mirror, "remove", noted)
+        asking = asyncio.create_task(asked(groups))
+        await begun.wait()
+        groups._most = 0
+
+        async def is_over() -> bool:
+            return not groups.is_current
+
+        async def is_removed() -> bool:
+            return "removed" in done
+
+        await until(is_over)
+        may_end.set()
+        assert await asking == [("a", "m", 0, 1)]
+        await until(is_removed)
+        assert done[0] == "answered"
+        assert await asked(groups) == [("a", "d", 0, 1)]
+
+
 async def test_with_more_states_than_the_url_says_there_is_no_mirror(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

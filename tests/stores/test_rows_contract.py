@@ -429,6 +429,9 @@ async def test_an_update_is_applied_where_every_condition_holds(rows: Rows, me: 
     ).applied
     assert (await rows.update_if(THINGS, key, {"int": 5}, [In("int", (3, None))])).applied
     assert (await rows.get(THINGS, key, ["int", "text"])) == {"int": 5, "text": "a"}
+    assert (await rows.update_if(THINGS, key, {"text": None}, [In("text", ("a", None))])).applied
+    assert (await rows.update_if(THINGS, key, {"text": "b"}, [In("text", ("a", None))])).applied
+    assert not (await rows.update_if(THINGS, key, {"text": "c"}, [In("text", ("a", None))])).applied
 
 
 async def test_conditions_that_ask_only_for_no_value_hold_for_a_missing_row_too(rows: Rows, me: str) -> None:
@@ -798,6 +801,20 @@ async def test_partitions_by_moments_have_static_values(fresh: Open) -> None:
     later = AT + timedelta(days=1)
     await rows.write(Write(days, (AT, 1), {"s": 5}), Write(days, (later, 1), {"s": 6}))
     assert await rows.static_values(days, [(AT,), (later,)], "s") == {(AT,): 5, (later,): 6}
+
+
+async def test_a_user_defined_type_in_a_column_of_its_own_is_a_dict(fresh: Open) -> None:
+    rows = await fresh()
+    place = Udt("place", {"name": TEXT, "since": TIMESTAMP, "marks": ListOf(INT)})
+    places = Table("places", partition={"id": TEXT}, columns={"one": place, "some": ListOf(place)})
+    await rows.init([places])
+    here = {"name": "here", "since": AT, "marks": [1, 2]}
+    there = {"name": "there", "since": None, "marks": None}
+    await rows.write(
+        Write(places, ("a",), {"one": here, "some": [there, here]}), Write(places, ("b",), {"one": there})
+    )
+    assert await rows.get(places, ("a",)) == {"id": "a", "one": here, "some": [there, here]}
+    assert await rows.get(places, ("b",), ["one"]) == {"one": there}
 
 
 async def test_a_partition_of_statics_alone_has_no_rows(rows: Rows, me: str) -> None:
