@@ -227,7 +227,7 @@ LONG: dict[str, Any] = {
     "aggregations": [{"type": "longSum", "name": "sum", "expression": 'version * "other.number"'}],
 }
 """Over all rows, each with each of a list: minutes of work for the one thread of a data node."""
-BY_HAND = 20_000
+BY_HAND = 100_000
 IN_LANE = 4
 """How many queries of the lane Druid takes (stack/conf/druid/broker/runtime.properties), which are as many as a process sends."""
 
