@@ -42,11 +42,11 @@ class Costs:
     """Of a learner and collection that is computed anew, 10 views in two units, with its share of an attempt."""
     worker_trigger_cpu: float = 0.01
     """Of each further trigger of the same key in a batch."""
-    read_cpu: float = 0.13
-    write_cpu: float = 0.1
-    conditional_cpu: float = 0.33
+    read_cpu: float = 0.08
+    write_cpu: float = 0.05
+    conditional_cpu: float = 0.3
     copy_cpu: float = 0.05
-    event_cpu: float = 0.02
+    event_cpu: float = 0.03
     cache_cpu: float = 0.005
     state_cpu: float = 0.1
     """Of Druid, for each state that it takes in."""
