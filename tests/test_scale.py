@@ -13,16 +13,16 @@ def test_the_tables_of_the_page_are_those_that_are_printed() -> None:
 
 
 def test_triggers_that_wait_are_done_faster_and_enough_partitions_leave_none() -> None:
-    """A worker that is ten sessions' pauses behind (300 s) meets ten triggers of a learner: 1.2 + 9 × 0.01 ms for ten, instead of 12."""
-    assert round(capacity(300) / capacity(), 1) == round(12 / (1.2 + 0.09), 1)
-    load = Load(1_000)
+    """A worker that is ten sessions' pauses behind (300 s) meets ten triggers of a learner: 0.8 + 9 × 0.01 ms for ten, instead of 8."""
+    assert round(capacity(300) / capacity(), 1) == round(8 / (0.8 + 0.09), 1)
+    load = Load(2_000)
     assert lag_of(load, 4).most > 1_000 > lag_of(load, partitions_for(load)).most
 
 
 def test_limits_are_what_the_busiest_second_asks_for() -> None:
     """A year of one time OULAD has 28,785 × (4 × 100 + 8) + 130,372 triggers. Of these 2.5 / 220 are on the busiest day, 9.5 / 112 of that in
-    its busiest hour: 3.18 a second. Four workers of 1.2 ms take 4,000 / 1.2 = 3,333, a task of Druid's 2,000 / 3 = 667."""
+    its busiest hour: 3.18 a second. Four workers of 0.8 ms take 4,000 / 0.8 = 5,000, a task of Druid's 2,000 / 3 = 667."""
     a_second = (28_785 * 408 + 130_372) * 2.5 / 220 * 9.5 / 112 / 3_600
     holds = {limit.what: round(limit.holds) for limit in limits()}
-    assert holds["4 partitions of `triggers`, a worker each"] == round(4_000 / 1.2 / a_second) == 1_048
+    assert holds["4 partitions of `triggers`, a worker each"] == round(4_000 / 0.8 / a_second) == 1_573
     assert holds["one task of Druid's that reads states"] == round(2_000 / 3 / a_second) == 210

@@ -20,17 +20,17 @@ class Call:
     cache: float = 0
 
 
-VIEW_START = Call("view started", 1.8, conditional=1, writes=0.05, reads=0.5, triggers=1, cache=2)
+VIEW_START = Call("view started", 1.3, conditional=1, writes=0.05, reads=0.5, triggers=1, cache=2)
 """What it has to look up of a course is kept for a minute: read where few others ask."""
-VIEW_UPDATE = Call("view updated", 2.2, conditional=1, triggers=1, cache=2)
-VIEW_END = Call("view ended", 1.8, conditional=1, triggers=1, cache=2)
-ATTEMPT = Call("attempt submitted", 1.5, writes=2, reads=2, triggers=1, cache=0)
-"""Not measured in a server: 0.47 ms of `scripts/bench commands`, which has 0.58 for the start of a view, times 1.8 / 0.58."""
-ENROL = Call("enrolment", 2.2, conditional=1, reads=1, triggers=1, cache=0)
-HOME = Call("home page: 10 enrolments", 3.5, reads=21, cache=0)
+VIEW_UPDATE = Call("view updated", 1.3, conditional=1, triggers=1, cache=2)
+VIEW_END = Call("view ended", 1.3, conditional=1, triggers=1, cache=2)
+ATTEMPT = Call("attempt submitted", 0.9, writes=2, reads=2, triggers=1, cache=0)
+"""Not measured in a server: 0.24 ms of `scripts/bench commands`, which has 0.37 for the start of a view, times 1.3 / 0.37."""
+ENROL = Call("enrolment", 1.4, conditional=1, reads=1, triggers=1, cache=0)
+HOME = Call("home page: 10 enrolments", 1.7, reads=21, cache=0)
 COURSE_PAGE = Call("course page", 1.8, reads=3, cache=1)
 GROUP_PAGE_KEPT = Call("group page, kept", 1.2, reads=2, cache=1)
-GROUP_PAGE_ANEW = Call("group page, computed anew", 54.0, reads=6, cache=4)
+GROUP_PAGE_ANEW = Call("group page, computed anew", 44.0, reads=6, cache=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Costs:
     """``…_cpu``: milliseconds of a core. Of Cassandra they are those of the node that coordinates, with one copy; each further copy of a
     write is taken to cost ``copy_cpu``, which nobody measured."""
 
-    worker_key_cpu: float = 1.2
+    worker_key_cpu: float = 0.8
     """Of a learner and collection that is computed anew, 10 views in two units, with its share of an attempt."""
     worker_trigger_cpu: float = 0.01
     """Of each further trigger of the same key in a batch."""
