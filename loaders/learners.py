@@ -7,6 +7,7 @@ from rules.errors import DeadlineExceeded
 from rules.learners import Learner
 from stores.bills import check_bill
 from stores.deadline import in_time
+from stores.futures import tell
 from stores.rows import Row, Rows
 from stores.tables import LEARNERS
 
@@ -78,24 +79,12 @@ class LearnersKnown:
         finally:
             for user_id in user_ids:
                 del self._waiting[user_id]
-            _tell(waiting, told)
+            tell(waiting, told)
             del told, waiting  # they have the error, whose trace has this frame
 
     def prime(self, user_id: str, learner: Learner | None) -> None:
         """Has the request know this profile, unless it has read one."""
         self._known.setdefault(user_id, learner)
-
-
-def _tell(waiting: "list[asyncio.Future[None]]", error: Exception | None) -> None:
-    """Ends the futures of those who wait, with this error if there is one."""
-    for waiter in waiting:
-        if waiter.done():
-            continue
-        if error is None:
-            waiter.set_result(None)
-        else:
-            waiter.set_exception(error)
-            waiter.exception()  # who waits may leave before it hears of it
 
 
 async def learners_of_rows(rows: Rows, user_ids: Sequence[str]) -> list[Learner | None]:

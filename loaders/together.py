@@ -87,12 +87,8 @@ class _Together:
         keys = check_keys(table, table.key, keys)
         if not keys:
             return {}
-
-        async def alone() -> _Found:
-            return {keys[0]: await self._rows.get(table, keys[0], columns)}
-
         shape, together = self._many(table, columns)
-        found = await self._joined(shape, keys, together, alone if len(keys) == 1 else None)
+        found = await self._joined(shape, keys, together)
         return {key: row for key, row in found.items() if row is not None}
 
     async def partition(

@@ -6,13 +6,13 @@ than for the server.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
 from typing import NamedTuple
 
 from stores.deadline import in_time, remaining
-from stores.futures import looked_at
+from stores.futures import tell
 
 MOST_PARTS = 4_096
 """Fields of all changes of a call together, unless the first alone has more: nothing else is answered by the server meanwhile."""
@@ -89,7 +89,6 @@ class SharedCalls:
 
     def _added(self, change: HashChange | None) -> "asyncio.Future[None]":
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.add_done_callback(looked_at)  # whoever asked may have left
         self._waiting.append((change, done))
         if self._sending is None or self._sending.done():
             # In a context of its own: no caller's deadline or bill is the others'.
@@ -110,11 +109,11 @@ class SharedCalls:
                     if changes:
                         await self._send(changes)
                 except Exception as error:  # noqa: BLE001 - told to those who wait for it
-                    _tell(together, error)
-                _tell(together)
+                    tell(_told_of(together), error)
+                tell(_told_of(together))
         finally:
             self._sending = None
-            _tell([*self._under_way, *self._waiting])
+            tell(_told_of([*self._under_way, *self._waiting]))
             self._under_way, self._waiting = [], []
 
     def _taken(self) -> _Waiting:
@@ -129,11 +128,5 @@ class SharedCalls:
         return taken
 
 
-def _tell(sent: _Waiting, error: Exception | None = None) -> None:
-    for _, done in sent:
-        if done.done():
-            continue
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
+def _told_of(sent: _Waiting) -> "Iterator[asyncio.Future[None]]":
+    return (done for _, done in sent)

@@ -80,14 +80,14 @@ class Reads:
     ) -> dict[Key, list[NarrowRow]]:
         """``Rows.tuples``. Of the partition's key a statement asks for the columns alone in which its keys differ."""
         found: dict[Key, list[NarrowRow]] = {key: [] for key in keys}
-        cql, distinct, has_statics = self._cql(table), [*found], bool(table.statics)
+        cql, distinct = self._cql(table), [*found]
         decoders, width = cql.decoders(columns), len(columns)
 
         async def read(shared: Shared) -> None:
             places, asked = _differing(shared), [*columns]
             told = [_place(asked, _key_column(table, place)) for place in places]
             # The last key column is null where a partition has static columns only.
-            last = _place(asked, table.key[-1]) if has_statics else None
+            last = _place(asked, table.key[-1]) if table.statics else None
             as_they_are = not decoders and len(asked) == width
 
             def text(where: str) -> str:

@@ -27,10 +27,16 @@ from cassandra.cqltypes import (
     UTF8Type,
     _CassandraType,
 )
+from cassandra.cython_deps import HAVE_CYTHON
 from cassandra.policies import ColDesc
 from cassandra.protocol import ProtocolHandler, ResultMessage
 
 from rules.moments import moment
+
+if HAVE_CYTHON:
+    from cassandra.bytesio import BytesIOReader
+    from cassandra.deserializers import make_deserializers
+    from cassandra.parsing import ParseDesc
 
 Decode = Callable[[bytes], Any]
 
@@ -246,9 +252,6 @@ class _Columns(list[Any]):
 
     @cached_property
     def layout(self) -> Any:
-        from cassandra.deserializers import make_deserializers
-        from cassandra.parsing import ParseDesc
-
         described = [ColDesc(*of) for *of, _ in self]
         return ParseDesc(self.names, self.kinds, None, described, make_deserializers(self.kinds), _FORMAT)
 
@@ -277,8 +280,6 @@ class _Result(ProtocolHandler.message_types_by_opcode[ResultMessage.opcode]):  #
         if _IN_C is None or encryption is not None:
             super().recv_results_rows(f, protocol_version, user_types, known, encryption)
             return
-        from cassandra.bytesio import BytesIOReader
-
         self.recv_results_metadata(f, user_types)
         columns = self.column_metadata or known
         if type(columns) is not _Columns:

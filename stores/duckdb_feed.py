@@ -21,6 +21,7 @@ from stores.deadline import remaining
 from stores.duckdb_file import PATIENCE, DuckFile
 from stores.duckdb_queries import CREATE_GONE, GONE_SINCE, KEY, NAMES, NOTE_GONE, columns, remove, upsert
 from stores.events import Consumer, Events, Record
+from stores.futures import ended
 from stores.topics import FEEDER_GROUP
 
 log = logging.getLogger(__name__)
@@ -104,8 +105,7 @@ class Feed:
 
     async def close(self) -> None:
         """Ends the task, then cleans the file where that is due."""
-        self._task.cancel()
-        await asyncio.wait({self._task})  # whoever closes it may be cancelled, too
+        await ended(self._task)
         with suppress(StoreUnavailable):  # then it is when the file is opened again
             await self._clean()
 

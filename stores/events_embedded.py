@@ -20,6 +20,7 @@ from stores import log_forgetting
 from stores.deadline import remaining
 from stores.events import PATIENCE as WORK
 from stores.events import Events, Message, Record, RecordFilter, Topic, with_trace
+from stores.futures import ended
 from stores.log_file import LogFile, Place
 from stores.log_members import Member
 from stores.meter import Meter
@@ -215,8 +216,7 @@ class EmbeddedConsumer:
     async def close(self) -> None:
         if self._heart is None:
             return
-        self._heart.cancel()
-        await asyncio.wait({self._heart})  # whoever closes it may be cancelled, too
+        await ended(self._heart)
         self._heart = None
         self._events.dismiss(self)
         await self._events.run(self._member.leave)

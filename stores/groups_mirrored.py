@@ -36,6 +36,7 @@ from stores.duckdb_feed import Event, Feed, mark_unclean
 from stores.duckdb_file import DuckFile, HeldElsewhere, lay_out, remove_tables
 from stores.duckdb_queries import columns
 from stores.events import Events
+from stores.futures import ended
 from stores.groups import Answer, Groups, KeyFilter, Lane, Query
 from stores.groups_duckdb import DuckGroups
 from stores.meter import Meter
@@ -128,8 +129,7 @@ class MirroredGroups:
 
     async def close(self) -> None:
         if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.wait({self._keeping})  # whoever closes it may be cancelled, too
+            await ended(self._keeping)
         await self._mirror.close()
         await self.original.close()
 
