@@ -26,6 +26,7 @@ from gateway.http.answer_heads import AnswerHeads
 from gateway.http.compression import Compressed
 from gateway.http.costs import tell_cost
 from gateway.http.errors import GRAPHQL_PATH, HANDLERS
+from gateway.http.faults import Faults
 from gateway.http.limits import Deadline, LargestBody
 from gateway.http.queries import FewParameters
 from gateway.http.rates import tell_rate
@@ -117,10 +118,11 @@ def _middleware(settings: Settings, routes: Sequence[BaseRoute]) -> list[Middlew
         Middleware(RequestIds),
         Middleware(Watched, routes=routes, slow=settings.slow_request),
         *cross_origin(settings.allowed_origins, this_machine=settings.dev),
+        Middleware(Faults),
         *([Middleware(Compressed, least=settings.compressed_from)] if settings.compressed_from else []),
+        Middleware(AnswerHeads, told=(tell_cost, tell_rate)),
         Middleware(LargestBody, most=settings.largest_body),
         Middleware(FewParameters),
-        Middleware(AnswerHeads, told=(tell_cost, tell_rate)),
         Middleware(Deadline, seconds=settings.request_timeout),
     ]
 

@@ -35,7 +35,7 @@ from gateway.http.limits import InTime
 from gateway.http.media_types import JSON, is_json, preferred
 from gateway.http.nesting import TOO_DEEP, is_too_deep
 from gateway.http.on_behalf import FOR_HEADER
-from gateway.http.rates import refusal_counted
+from gateway.http.rates import count_refusal, refusal_counted
 from gateway.routers import Routers
 from graph.encoding import Encoded, encode
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
@@ -274,6 +274,7 @@ def _refusal(request: Request, error: Exception) -> InParts:
     refused: Any
     match error:
         case HTTPException():
+            count_refusal(request)
             head.status = error.status_code
             if head.status == HTTPStatus.METHOD_NOT_ALLOWED:
                 head.headers["Allow"] = "GET, POST"

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ExceptionHandler, Scope
 
-from gateway.http.rates import refusal_counted
+from gateway.http.rates import count_refusal, refusal_counted
 from resolvers.errors import client_message
 from rules.errors import (
     CohortError,
@@ -117,6 +117,7 @@ def early_refusal(scope: Scope, error: CohortError | HTTPException) -> JSONRespo
         status, code, message = status_of(error), error.code, client_message(error)
         headers = headers_of(error)
     else:
+        count_refusal(HTTPConnection(scope), unread=True)
         status = HTTPStatus(error.status_code)
         code, message, headers = name_of(status), error.detail, error.headers
     path = scope["path"]
@@ -136,8 +137,9 @@ async def _of_cohort(request: Request, error: Exception) -> JSONResponse:
     return error_response(status_of(error), error.code, client_message(error), headers_of(error), error.field)
 
 
-async def _of_http(_request: Request, error: Exception) -> JSONResponse:
+async def _of_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+    count_refusal(request)
     code = name_of(HTTPStatus(error.status_code))
     return error_response(error.status_code, code, error.detail, dict(error.headers or {}))
 
@@ -147,8 +149,13 @@ async def _of_nobody(_request: Request, _error: Exception) -> Response:
     return Response()
 
 
-async def _of_anything(_request: Request, _error: Exception) -> JSONResponse:
-    """Starlette raises the error again after this answer, so that the server logs it."""
+async def _of_a_layer(_request: Request, _error: Exception) -> JSONResponse:
+    """What Faults (faults.py) does not see. Starlette raises the error again after this answer, so that the server logs it."""
+    return internal_error()
+
+
+def internal_error() -> JSONResponse:
+    """The answer to a request that failed as nobody foresaw. Why stands in the log alone."""
     return error_response(
         HTTPStatus.INTERNAL_SERVER_ERROR, CohortError.code, "something went wrong here; it is logged"
     )
@@ -158,5 +165,5 @@ HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
     CohortError: _of_cohort,
     HTTPException: _of_http,
     ClientDisconnect: _of_nobody,
-    Exception: _of_anything,
+    Exception: _of_a_layer,
 }

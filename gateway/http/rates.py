@@ -101,11 +101,13 @@ class Rates:
             return None
         return Charge(self, self._account(caller_of(request, viewer), rate), points_sent(request))
 
-    def begin_unknown(self, request: HTTPConnection) -> "Charge | None":
-        """The same for a request of which it is not known who sent it: its address pays for it, a point at least."""
+    def begin_unknown(self, request: HTTPConnection, *, unread: bool = False) -> "Charge | None":
+        """The same for a request of which it is not known who sent it: its address pays for it, a point at least. ``unread``: what is
+        announced of its body stays unread."""
         if not self._anonymous.points:
             return None
-        return Charge(self, self._account(address_of(request), self._anonymous), points_sent(request))
+        sent = points_sent(request, unread=unread)
+        return Charge(self, self._account(address_of(request), self._anonymous), sent)
 
     def take(self, account: Account, points: int) -> None:
         """Takes points, or gives them back for a number below 0."""
@@ -201,13 +203,13 @@ class Rates:
             del self._accounts[key]
 
 
-def points_sent(request: HTTPConnection) -> int:
-    """What a request costs for its bytes alone, at least 1."""
+def points_sent(request: HTTPConnection, *, unread: bool = False) -> int:
+    """What a request costs for its bytes alone, at least 1. ``unread``: what is announced of its body stays unread."""
     scope = request.scope
     head = len(scope["query_string"]) + len(scope["path"])
     for name, value in scope["headers"]:
         head += len(name) + len(value)
-    announced = int(heads_of(scope).get(b"content-length", 0))
+    announced = 0 if unread else int(heads_of(scope).get(b"content-length", 0))
     came: int = scope.get("state", {}).get(CAME, 0)  # one in chunks announces nothing
     return max(1, (max(0, head - FREE_HEAD) + max(announced, came)) // BYTES_SENT_A_POINT)
 
@@ -278,15 +280,25 @@ def charge_begun(request: HTTPConnection, viewer: Viewer) -> None:
 def refusal_counted(request: HTTPConnection, error: CohortError) -> CohortError:
     """The error to answer with. What was refused before it was known who sent it costs its address a point; RateLimited if it
     has none left."""
-    rates = _rates(request)
-    own_fault = isinstance(error, StoreUnavailable | Overloaded | RateLimited)
-    if rates is None or own_fault or hasattr(request.state, CHARGE):
+    if isinstance(error, StoreUnavailable | Overloaded | RateLimited):  # no fault of who sent it
         return error
     try:
-        setattr(request.state, CHARGE, rates.begin_unknown(request))
+        _take_of_address(request)
     except RateLimited as limited:
         return limited
     return error
+
+
+def count_refusal(request: HTTPConnection, *, unread: bool = False) -> None:
+    """The same of what HTTP refuses, which is told as it is, whatever is left. ``unread``: what is announced of the body stays unread."""
+    with suppress(RateLimited):
+        _take_of_address(request, unread=unread)
+
+
+def _take_of_address(request: HTTPConnection, *, unread: bool = False) -> None:
+    rates = _rates(request)
+    if rates is not None and not hasattr(request.state, CHARGE):
+        setattr(request.state, CHARGE, rates.begin_unknown(request, unread=unread))
 
 
 def _rates(request: HTTPConnection) -> Rates | None:

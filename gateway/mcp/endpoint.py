@@ -23,7 +23,7 @@ from gateway.http.disconnect import while_connected
 from gateway.http.errors import REFUSED, headers_of, rpc_error, status_of
 from gateway.http.media_types import JSON, is_json
 from gateway.http.nesting import TOO_DEEP, is_too_deep
-from gateway.http.rates import refusal_counted
+from gateway.http.rates import count_refusal, refusal_counted
 from gateway.mcp.calls import FAILED, mcp_server
 from gateway.mcp.catalogue import Catalogue
 from graph.errors import BAD_REQUEST, presented
@@ -119,6 +119,7 @@ class McpEndpoint:
             case _Unspeakable():
                 status, code, message, data = error.status, error.code, error.message, {"code": BAD_REQUEST}
             case HTTPException():
+                count_refusal(request)
                 status, message, data = HTTPStatus(error.status_code), error.detail, {"code": BAD_REQUEST}
                 headers = error.headers or {}
             case _:

@@ -17,6 +17,7 @@ from gateway.logs import log_to_stderr
 from gateway.settings import Settings, SettingsError, load_settings
 from rules.viewers import Role
 from tests.gateway.conftest import KEY, Serving
+from tests.gateway.test_metrics import grown, own
 
 APP = "https://app.example"
 ME = {"query": "{ me { userId } }"}
@@ -212,26 +213,41 @@ async def test_every_answer_has_the_id_of_its_request(
 
 
 async def test_a_fault_is_logged_with_the_id_that_its_client_got(
-    serving: Serving, settings: Settings, capsys: pytest.CaptureFixture[str]
+    serving: Serving, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def fail(request: Request) -> Response:
-        logging.getLogger("tests").error("a fault")
-        return Response()
+    """Also a page of another origin may read it, and it is counted as an answer."""
 
+    words = f"a fault of {'ada'}"  # so that the line of the traceback does not have them
+
+    async def fail(request: Request) -> Response:
+        raise RuntimeError(words)
+
+    before = own()
     kept = logging.getLogger().handlers[:]
     try:
-        async with serving(settings) as client:
+        async with serving(load_settings(jwt_key=KEY, allowed_origins=(APP,))) as client:
             app = client.app  # type: ignore[attr-defined]
             app.router.routes.insert(0, Route("/fail", fail))
             log_to_stderr("info")
-            answer: httpx.Response = await client.get("/fail", headers={"X-Request-Id": "r-1"})
+            answer: httpx.Response = await client.get("/fail", headers={"X-Request-Id": "r-1", "Origin": APP})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (500, "INTERNAL_ERROR")
             assert answer.headers["x-request-id"] == "r-1"
+            assert answer.headers["access-control-allow-origin"] == APP
             logging.getLogger("tests").error("of no request")
     finally:
         logging.getLogger().handlers[:] = kept
     lines = capsys.readouterr().err.splitlines()
-    assert any(line.endswith("ERROR tests [r-1]: a fault") for line in lines)
-    assert any(line.endswith("ERROR tests: of no request") for line in lines)
+    (told,) = (number for number, line in enumerate(lines) if line.endswith("[r-1]: internal error"))
+    of_no_request = next(
+        number for number, line in enumerate(lines) if line.endswith("ERROR tests: of no request")
+    )
+    traceback = "\n".join(lines[told:of_no_request])
+    assert "in fail" in traceback
+    assert "RuntimeError" in traceback
+    assert "a fault of ada" not in traceback
+    assert grown(before, "cohort_requests_total", route="none", status="500") == 1, (
+        "the route is the test's own"
+    )
 
 
 async def test_no_token_and_a_broken_one_are_refused_alike(serving: Serving, settings: Settings) -> None:

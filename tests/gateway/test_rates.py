@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import Receive
 
 from gateway.http.admission import address_of
@@ -564,6 +565,57 @@ async def test_what_is_refused_for_any_other_reason_costs_an_address_a_point(
         me = await client.post("/graphql", json=ME, headers=bearer(settings))
         assert me.status_code == 200, "who has a token does not pay for its address"
         assert (await client.get("/health/live")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/mcp", READ])
+async def test_what_http_refuses_costs_an_address_what_was_read_of_it(serving: Serving, path: str) -> None:
+    """Of a body that is too large nothing is read where its length was announced, and 2,000 bytes were where it comes in chunks."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield b" " * 500
+
+    headers = {"Content-Type": "application/json"}
+    async with serving(load_settings(jwt_key=KEY, largest_body=1_999, mcp="queries")) as client:
+        by_clock(client, points=20)
+        refusals = [
+            (client.post(path, content=b" " * 9_000_000, headers=headers), 413, 9),
+            (client.post(path, content=chunks(), headers=headers), 413, 7),
+            (client.post(f"{path}?{'&' * 1_000}", content=b"{}", headers=headers), 400, 6),
+            (client.get("/nowhere"), 404, 5),
+            (client.post("/health/live"), 405, 4),
+        ]
+        for refused, status, left in refusals:
+            answer = await refused
+            assert answer.status_code == status
+            assert f'"anonymous";r={left};' in answer.headers["RateLimit"]
+        for _ in range(5):
+            assert (await client.get("/nowhere")).status_code == 404, "told as it is, whatever is left"
+        over = await client.post("/graphql", json=ME)
+        assert over.status_code == 429
+
+
+async def test_who_leaves_before_the_answer_pays_what_it_has_cost(
+    settings: Settings, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As who has stayed, and not the estimate, which is more."""
+    fifty = {"query": "{ me { enrolments(first: 50) { edges { cursor } } } }"}
+    async with serving(settings) as client:
+        by_clock(client)
+        answer = await client.post("/graphql", json=fifty, headers=bearer(settings))
+        estimate, actual = (int(part.split("=")[1]) for part in answer.headers["X-Cost"].split("; "))
+        assert estimate > actual >= 1
+        with monkeypatch.context() as patched:
+            patched.setattr("gateway.graphql_http.while_connected", left_at_the_end)
+            with suppress(AssertionError):  # the transport's, as nobody is answered
+                await client.post("/graphql", json=fifty, headers=bearer(settings))
+        answer = await client.post("/graphql", json=fifty, headers=bearer(settings))
+        assert answer.headers["RateLimit"].split(";")[1] == f"r={600 - 3 * actual}"
+
+
+async def left_at_the_end(_receive: Receive, reading: Coroutine[Any, Any, object]) -> None:
+    await reading
+    raise ClientDisconnect
 
 
 async def test_who_is_over_its_rate_is_only_told_of_where_the_settings_say_so(

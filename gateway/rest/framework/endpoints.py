@@ -25,7 +25,7 @@ from gateway.http.conditional import conditional, has_already
 from gateway.http.costs import bill_of_request
 from gateway.http.disconnect import while_connected
 from gateway.http.on_behalf import FOR_HEADER, managed_token, only
-from gateway.http.rates import refusal_counted
+from gateway.http.rates import count_refusal, refusal_counted
 from gateway.rest.framework.envelope import (
     LEARNING,
     Codes,
@@ -151,6 +151,7 @@ class Endpoint(Generic[R]):
         except ClientDisconnect:
             return Response()  # nobody reads it
         except HTTPException as error:  # the body was too large (gateway/http/limits.py)
+            count_refusal(request)
             status = HTTPStatus(error.status_code)
             refusal = refused_as(status, self.api_id, told.message_id, error.detail, self.envelope)
             refusal.headers.update(error.headers or {})
