@@ -31,7 +31,7 @@ from gateway.gc_tuning import collect_rarely
 from gateway.http.admission import Admission
 from gateway.identity import make_token
 from gateway.settings import Settings, load_settings
-from graph.documents import KnownDocuments
+from graph.documents.known_documents import KnownDocuments
 from ingest.importers.sample import FIRST_LEARNER, SAMPLE_COLLECTION, SAMPLE_CONTEXT
 from rules.viewers import Role
 from stores.bills import Bill
@@ -169,7 +169,7 @@ def without_limits(app: Any) -> Iterator[None]:
 
     rates, app.state.rates = app.state.rates, None
     with (
-        patch("graph.documents.excesses", lambda *_: ()),
+        patch("graph.documents.known_documents.excesses", lambda *_: ()),
         patch.object(KnownDocuments, "_refusals", lambda *_: []),
         patch.object(Bill, "expect", lambda *_, **__: None),
         patch.object(Admission, "slot", lambda *_: NoSlot()),

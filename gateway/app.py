@@ -43,7 +43,7 @@ from gateway.starting import started
 from gateway.stopping import Stopping
 from gateway.watching import metrics
 from gateway.wiring import rates_of, warn_of_settings
-from graph.lifetimes import Lifetimes
+from graph.documents.lifetimes import Lifetimes
 from loaders.session import Session
 from rules.errors import CohortError
 

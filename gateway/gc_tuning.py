@@ -1,6 +1,6 @@
 """Python's garbage collector, tuned for a process that serves, works or migrates: it runs rarely, and never for long.
 
-A request leaves it nothing: what a request has made knows no circles (tests/graph/test_garbage.py). So the collector only
+A request leaves it nothing: what a request has made knows no circles (tests/graph/execution/test_garbage.py). So the collector only
 looks, in vain, at what is alive, and its time is for how much that is.
 """
 

@@ -37,9 +37,9 @@ from gateway.http.nesting import TOO_DEEP, is_too_deep
 from gateway.http.on_behalf import FOR_HEADER
 from gateway.http.rates import count_refusal, refusal_counted
 from gateway.routers import Routers
-from graph.encoding import Encoded, encode
+from graph.documents.lifetimes import Lifetimes
 from graph.errors import BAD_REQUEST, INTERNAL_ERROR, presented
-from graph.lifetimes import Lifetimes
+from graph.execution.encoding import Encoded, encode
 from graph.schema import CohortSchema, schema
 from loaders.session import Session
 from resolvers.nouns import Bill

@@ -1,7 +1,7 @@
 """The schema that is served. Who imports this imports the whole graph, which takes most of a second: a worker need not."""
 
 from gateway.settings import Settings
-from graph.limits import Limits
+from graph.documents.limits import Limits
 from graph.schema import CohortSchema, schema_of
 from graph.subgraph import subgraph_of
 

@@ -13,8 +13,8 @@ from graphql import GraphQLField, GraphQLObjectType, GraphQLResolveInfo, GraphQL
 from strawberry.schema_directive import Location
 
 from graph.enums import described
+from graph.execution.upstream import core_schema
 from graph.info import Info
-from graph.upstream import core_schema
 from resolvers.nouns import Access
 
 __all__ = [

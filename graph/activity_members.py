@@ -11,8 +11,8 @@ import strawberry
 from graph import enums, group_enums
 from graph.access import Access, to
 from graph.arguments import chosen
+from graph.execution.light import stands_for
 from graph.fields import field
-from graph.light import stands_for
 from graph.metrics import OrderDirection
 from graph.paging import Connection
 from graph.scores import ActivityScore, Score

@@ -10,10 +10,10 @@ from strawberry.scalars import JSON
 from graph import enums
 from graph.access import Access, to
 from graph.arguments import OwnContextId
-from graph.encoding import SentAsIs
+from graph.execution.encoding import SentAsIs
+from graph.execution.lookahead import contexts_asked
 from graph.fields import field
 from graph.info import Info
-from graph.lookahead import contexts_asked
 from graph.node import Node, stands_for_node
 from graph.orders import ContextOrder, ContextOrderBy, is_descending
 from graph.packages import Package, Variant

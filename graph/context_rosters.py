@@ -9,10 +9,10 @@ import strawberry
 from graph import enums
 from graph.access import Access, to
 from graph.arguments import chosen
+from graph.execution.light import stands_for
+from graph.execution.lookahead import asks_for_leaves
 from graph.fields import field
 from graph.info import Info
-from graph.light import stands_for
-from graph.lookahead import asks_for_leaves
 from graph.orders import RosterOrder, RosterOrderBy, is_descending
 from graph.paging import After, Before, CountedConnection, First, Last, counted_connection, stands_for_edge
 from resolvers import context_rosters, nouns

@@ -8,9 +8,9 @@ import strawberry
 from graph import enums
 from graph.access import Access, to
 from graph.enrolments import Enrolment
+from graph.execution.lookahead import asks_for_leaves
 from graph.fields import field
 from graph.info import Info
-from graph.lookahead import asks_for_leaves
 from graph.metrics import OrderDirection
 from graph.paging import After, Before, Connection, First, Last, connection, light_connection, stands_for_edge
 from resolvers import enrolment_lists

@@ -12,8 +12,8 @@ import strawberry
 from graphql import FieldNode, GraphQLEnumType, GraphQLError, GraphQLSchema
 
 from graph.access import Access, declared_by_mutation, to
+from graph.execution.upstream import MORE_ERRORS
 from graph.info import Info
-from graph.upstream import MORE_ERRORS
 from resolvers.errors import client_message
 from resolvers.nouns import CohortError
 

@@ -26,8 +26,8 @@ def field(
     name: str | None = None,
 ) -> Callable[[F], F]:
     """A field that is computed. ``at_hand`` gives the same from an object that has it already, and raises AttributeError
-    if it has to be loaded first: a long list of such objects is answered by compiled code (graph/projection.py).
-    ``graphql_type``: what it answers, where its resolver returns that within something else (graph/planned.py).
+    if it has to be loaded first: a long list of such objects is answered by compiled code (graph/execution/projection.py).
+    ``graphql_type``: what it answers, where its resolver returns that within something else (graph/execution/planned.py).
     ``deprecated``: why nobody should ask for it any more, and for what instead. ``access``: who may ask for it, where its
     type does not say so; root fields always say it (graph/access.py). ``name``: where it is not that of the function."""
     metadata = {} if at_hand is None else {AT_HAND: at_hand}
@@ -51,7 +51,7 @@ COMPILED = "compiled"
 
 def mutation(*, description: str, access: Access, compiled: bool = False) -> Callable[[F], F]:
     """``compiled``: its resolver needs nothing of ``info`` but the context, the schema and the field's name, so that a call
-    may be compiled (graph/compiled_operations.py)."""
+    may be compiled (graph/execution/compiled_operations.py)."""
     declared = strawberry.mutation(
         description=description, directives=(to(access),), metadata={COMPILED: True} if compiled else {}
     )

@@ -19,12 +19,12 @@ from graph.activity_members import (
     metrics_of,
 )
 from graph.collections import Collection
+from graph.execution.lookahead import is_asked
+from graph.execution.planned import GivenAgain, Planned
 from graph.fields import field
 from graph.info import Info
-from graph.lookahead import is_asked
 from graph.node import Node
 from graph.paging import After, Before, First, Last, connection
-from graph.planned import GivenAgain, Planned
 from resolvers import group_activities, nouns
 from resolvers.ordering import PARTS
 from resolvers.paging import asked, checked_many

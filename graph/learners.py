@@ -14,10 +14,10 @@ from graph.contexts_of_people import contexts
 from graph.enrolment_lists import EnrolmentConnection, Filter, OrderBy, enrolments_of
 from graph.enrolments import Enrolment
 from graph.errors import UserError, carry_out
+from graph.execution.lookahead import is_asked
 from graph.fields import field, mutation
 from graph.group_lists import groups
 from graph.info import Info
-from graph.lookahead import is_asked
 from graph.node import Node, stands_for_node
 from graph.paging import After, Before, Connection, First, Last, connection, light_connection, page_size
 from graph.summary import Summary

@@ -9,12 +9,12 @@ from strawberry.scalars import JSON
 
 from graph import enums
 from graph.access import Access, to
+from graph.execution.planned import Planned
 from graph.fields import field
 from graph.info import Info
 from graph.metric_columns import ActivityDimension
 from graph.metric_comparisons import MetricComparisonInput
 from graph.metric_filters import MetricFilterInput
-from graph.planned import Planned
 from graph.tables import MetricColumn, columns_of, records_of, rows_of
 from resolvers import nouns
 from resolvers.metrics import Answered, MetricQuery, activity_metrics, metric_query, names_in

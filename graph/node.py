@@ -6,8 +6,8 @@ from typing import Any
 import strawberry
 
 from graph.access import Access, to
+from graph.execution.light import ByClass, stands_for
 from graph.fields import field
-from graph.light import ByClass, stands_for
 from resolvers.nouns import Session
 from resolvers.opaque_texts import encode
 

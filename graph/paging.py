@@ -10,8 +10,8 @@ from typing import Annotated, Any, Generic, TypeVar
 import strawberry
 
 from graph.access import Access, to
+from graph.execution.light import ByClass, stands_for
 from graph.fields import field
-from graph.light import ByClass, stands_for
 from resolvers.nouns import Session
 from resolvers.opaque_texts import encode
 from resolvers.ordering import MOST_ORDERED
@@ -74,7 +74,7 @@ _PLACE: ByClass[Sequence[str]] = ByClass(lambda edge: edge.place(edge.member))
 def stands_for_edge(
     light: type, node: Callable[[Any, Session], Any], place: Callable[[Any], Sequence[str]]
 ) -> None:
-    """Has members of class ``light`` stand for their edges (graph/light.py). They have a ``node`` that stands for the edge's;
+    """Has members of class ``light`` stand for their edges (graph/execution/light.py). They have a ``node`` that stands for the edge's;
     the function ``node`` makes the whole one. ``place``: what a member's cursor carries."""
     _PLACE.of(light, place)
     stands_for(

@@ -19,9 +19,9 @@ from graphql import (
 )
 
 from graph.access import Access, declared_by
-from graph.limits import Limits
+from graph.documents.limits import Limits
+from graph.execution.upstream import core_schema
 from graph.subgraph import subgraph_of
-from graph.upstream import core_schema
 
 ROOTS = ("Query", "Mutation")
 _TITLES = {

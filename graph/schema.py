@@ -18,7 +18,6 @@ from strawberry.types.graphql import OperationType
 from graph.access import Access, check_before_fields
 from graph.active_learners import ActiveLearnersQueries
 from graph.activity_histories import ActivityHistoryQueries
-from graph.answered_fields import Place, answer_once, answered, forget_refusals
 from graph.assessment_scores import AssessmentScores
 from graph.assessments import AssessmentMutations
 from graph.attempts import Attempt
@@ -26,31 +25,32 @@ from graph.collection_search import CollectionSearchQueries
 from graph.collections import Collection, CollectionQueries
 from graph.contents import ContentQueries
 from graph.contexts import ContextMutations, ContextQueries
-from graph.documents import Documents, Known, KnownDocuments
+from graph.documents.known_documents import Documents, Known, KnownDocuments
+from graph.documents.limits import Limits
 from graph.drafts import DraftMutations
 from graph.enrolments import Enrolment, EnrolmentMutations
 from graph.entities import ENTITIES
 from graph.erasures import ErasureMutations
 from graph.errors import presented
+from graph.execution.answered_fields import Place, answer_once, answered, forget_refusals
+from graph.execution.kept_readers import Readers
+from graph.execution.planned import Planned, PlansTold
+from graph.execution.projection import ProjectingExecutor
+from graph.execution.upstream import core_schema, mark_one_of
 from graph.exhausts import Exhaust, ExhaustMutations, ExhaustQueries
 from graph.fields import field
 from graph.funnels import FunnelQueries
 from graph.group_activities import GroupActivity, group_activity
 from graph.info import Info
-from graph.kept_readers import Readers
 from graph.learner_groups import GroupMutations, GroupQueries
 from graph.learner_search import LearnerSearchQueries
 from graph.learners import LearnerMutations, LearnerQueries
-from graph.limits import Limits
 from graph.metrics import MetricQueries
 from graph.node import Node
-from graph.planned import Planned, PlansTold
-from graph.projection import ProjectingExecutor
 from graph.publications import Publication, PublicationMutations, PublicationQueries
 from graph.scalars import CONFIG
 from graph.summaries import SummaryMutations
 from graph.tracking import TrackingQueries
-from graph.upstream import core_schema, mark_one_of
 from graph.views import View, ViewMutations
 from graph.watching import OperationNoted, execution_of
 from resolvers import (

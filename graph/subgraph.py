@@ -12,10 +12,10 @@ from graphql import ConstDirectiveNode, DefinitionNode, DocumentNode, parse, pri
 from graph.access import Access, to
 from graph.collections import Collection
 from graph.contexts import Context
+from graph.documents.introspection import SERVICE
 from graph.entities import ENTITIES, REPRESENTATIONS, entities
 from graph.fields import field
 from graph.info import Info
-from graph.introspection import SERVICE
 from graph.learner_groups import Group
 from graph.learners import Learner
 from graph.scalars import Representation

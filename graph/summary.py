@@ -8,9 +8,9 @@ import strawberry
 from graph import enums
 from graph.access import Access, to
 from graph.collections import HierarchyNode, OwnTree
+from graph.execution.light import stands_for
 from graph.fields import field
 from graph.info import Info
-from graph.light import stands_for
 from graph.progress import Progress
 from resolvers import summary as details
 from resolvers.learner_trees import LearnerTree

@@ -28,10 +28,10 @@ from strawberry.exceptions import StrawberryInputCoercionError
 
 from graph.active_learners import ActiveLearnersInput
 from graph.errors import presented
+from graph.execution.upstream import converted, core_schema
 from graph.metric_filters import MetricFilterInput
 from graph.metrics import ActivityMetricsInput
 from graph.schema import schema
-from graph.upstream import converted, core_schema
 from resolvers.active_learners import ActiveLearnersQuery
 from resolvers.metrics import MetricQuery
 from resolvers.nouns import Absent, AggregationMode, InvalidInput, Json

@@ -29,11 +29,11 @@ from graphql import (
 )
 
 from graph.answer_schemas import AS_OF, COMPLETE, TYPENAME, Answer, answer_of
+from graph.execution.upstream import core_schema
 from graph.given_arguments import variables_given
 from graph.json_schemas import DEFS, components_of, schema_of
 from graph.schema import CohortSchema
 from graph.told_figures import asking_all_told
-from graph.upstream import core_schema
 from resolvers.nouns import Json, TrustedDocument, without_hidden
 
 LONGEST_NAME = 64

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from graphql import OperationDefinitionNode, get_operation_ast
 from strawberry.extensions import SchemaExtension
 
-from graph.answered_fields import has_begun
+from graph.execution.answered_fields import has_begun
 from telemetry import traces
 from telemetry.requests import noted
 

@@ -21,7 +21,7 @@ class Holds:
 @asynccontextmanager
 async def watched() -> AsyncIterator[Holds]:
     """Looks at the clock in every turn of the loop, and keeps the loop from sleeping meanwhile. The garbage collector is off: it
-    would look at all that the tests before have left, which a server has not (tests/graph/test_garbage.py)."""
+    would look at all that the tests before have left, which a server has not (tests/graph/execution/test_garbage.py)."""
     loop, holds, watching = asyncio.get_running_loop(), Holds(), True
     last, last_wall = thread_time(), perf_counter()
 

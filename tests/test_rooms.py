@@ -28,6 +28,8 @@ INGEST: dict[str, set[str]] = {
     "schedule": set(),
 }
 """The rooms of ``ingest/`` and what each may import of the others."""
+GRAPH_BASICS = {f"graph/{module}" for module in ("access", "errors", "fields", "info", "scalars")}
+"""What of ``graph/`` is of no noun, and stands below what answers."""
 BELOW_INGEST = {"loaders", "stores", "rules", "druid_specs", "telemetry"}
 MAY_IMPORT: dict[str, set[str]] = {
     "rules": set(),
@@ -38,6 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     **{f"ingest/{room}": BELOW_INGEST | {f"ingest/{one}" for one in of} for room, of in INGEST.items()},
     "resolvers": {"ingest", "loaders", "stores", "rules", "druid_specs"},
     "graph": {"resolvers", "druid_specs", "telemetry"},
+    "graph/execution": {*GRAPH_BASICS, "resolvers", "telemetry"},
+    "graph/documents": {"graph/execution", "graph/errors", "resolvers"},
     "druid_specs": set(),
     "stack": set(),
     "gateway": {

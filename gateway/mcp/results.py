@@ -10,8 +10,8 @@ from strawberry.http import GraphQLHTTPResponse
 
 from gateway.graphql_answers import age_of, is_stale, payload_errors
 from graph.answer_schemas import AS_OF, COMPLETE
-from graph.encoding import encode
 from graph.errors import BAD_REQUEST
+from graph.execution.encoding import encode
 from graph.scalars import format_moment
 from graph.told_figures import told_in
 from graph.tools import Tool

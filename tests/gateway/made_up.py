@@ -21,8 +21,8 @@ from graphql import (
 )
 
 from gateway.rest.framework.endpoints import Endpoint
+from graph.execution.upstream import core_schema
 from graph.schema import schema
-from graph.upstream import core_schema
 
 CORE = core_schema(schema)
 IDS = ("ada", "bob", "course", "unit-1", "a", "b", "batch", "g", "nowhere")

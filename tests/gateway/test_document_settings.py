@@ -4,7 +4,7 @@ import pytest
 
 from gateway.served_schema import document_limits
 from gateway.settings import Settings, SettingsError, load_settings
-from graph.limits import Limits
+from graph.documents.limits import Limits
 from graph.schema import schema, schema_of
 from tests.gateway.conftest import KEY, Serving
 

@@ -13,7 +13,7 @@ from gateway.pages.ready_queries import QUERIES
 from gateway.settings import Settings, load_settings
 from gateway.trusted_documents import load_manifest, read_manifest
 from gateway.wiring import running
-from graph.documents import document_id
+from graph.documents.known_documents import document_id
 from rules.errors import InvalidInput
 from rules.viewers import Role
 from tests.gateway.conftest import KEY, Serving, copy_data

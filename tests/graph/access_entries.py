@@ -15,9 +15,9 @@ from graphql import (
 )
 
 from graph.access import Access, access_of
-from graph.limits import Limits
+from graph.documents.limits import Limits
+from graph.execution.upstream import core_schema
 from graph.subgraph import subgraph_of
-from graph.upstream import core_schema
 from resolvers.opaque_texts import encode
 from tests.access_matrix import MAY
 

@@ -16,7 +16,7 @@ from strawberry.http import process_result
 from gateway.asked_documents import PATH_ID
 from gateway.graphql_http import GraphQLEndpoint
 from gateway.http.limits import Deadline, LargestBody
-from graph.encoding import encode
+from graph.execution.encoding import encode
 from graph.schema import CohortSchema, schema
 from loaders.session import Session, Shared
 from rules.errors import Unauthenticated

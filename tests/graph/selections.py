@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from graph.kept_readers import Readers
-from graph.projection import ProjectingExecutor
+from graph.execution.kept_readers import Readers
+from graph.execution.projection import ProjectingExecutor
 from tests.conftest import examples, is_thorough
 
 DOCUMENTS, WORLDS = (100, 50) if is_thorough() else (12, 6)

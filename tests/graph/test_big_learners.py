@@ -37,7 +37,7 @@ from stores.tables import AGGREGATES, CONTENTS, ENROLMENTS, LEARNER_SCOPES, RELA
 from tests.conftest import LEAF, NOW, Instance, embedded_urls, instance_of, is_thorough, real_urls
 from tests.gateway.rest_calls import RestCalls
 from tests.graph.conftest import data, document
-from tests.graph.test_costs import course_of
+from tests.graph.documents.test_costs import course_of
 
 pytestmark = pytest.mark.long
 

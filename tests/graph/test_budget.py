@@ -13,7 +13,7 @@ from strawberry.http import process_result
 from gateway.http.answer_heads import AnswerHeads
 from gateway.http.costs import tell_cost
 from gateway.pages.ready_queries import TABS, Ready
-from graph.encoding import encode
+from graph.execution.encoding import encode
 from graph.schema import schema
 from ingest.importers.sample import load_sample
 from loaders.session import Session, Shared

@@ -17,15 +17,15 @@ from graphql import (
 )
 
 from graph.access import Access, access_of, check_before_fields, declared_by
+from graph.documents.limits import Limits
 from graph.errors import carry_out
+from graph.execution.upstream import core_schema
 from graph.fields import field, mutation
 from graph.info import Info
-from graph.limits import Limits
 from graph.reference import write_schema_pages
 from graph.scalars import CONFIG
 from graph.schema import PRINTED
 from graph.subgraph import subgraph_of
-from graph.upstream import core_schema
 from loaders.session import Session
 from rules.viewers import Role, Viewer
 from tests.conftest import Instance

@@ -10,12 +10,12 @@ import typer
 from graphql import parse, validate
 
 from gateway.cli import app
+from graph.documents.limits import Limits
 from graph.errors import ERROR_CODES
-from graph.limits import Limits
+from graph.execution.upstream import core_schema
 from graph.reference import write_schema_pages
 from graph.schema import schema
 from graph.subgraph import subgraph_of
-from graph.upstream import core_schema
 from resolvers.paging import MOST, USUAL
 
 ROOT = Path(__file__).parents[2]

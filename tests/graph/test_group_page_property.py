@@ -12,10 +12,10 @@ import strawberry
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graph.execution.upstream import core_schema
 from graph.group_activities import GroupActivity
 from graph.learners import Learner
 from graph.scalars import CONFIG
-from graph.upstream import core_schema
 from loaders.entries import decoded, encoded
 from resolvers.group_activities import ACTIVITY_METRICS, ActivityFigures, MemberEntry
 from rules import learners

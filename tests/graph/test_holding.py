@@ -16,17 +16,17 @@ from starlette.routing import Route
 from strawberry.dataloader import DataLoader
 
 from gateway import health
+from graph.execution.planned import Planned, PlansTold
+from graph.execution.projection import ProjectingExecutor
+from graph.execution.variables import MOST_LISTED
 from graph.fields import field
-from graph.planned import Planned, PlansTold
-from graph.projection import ProjectingExecutor
 from graph.scalars import CONFIG
-from graph.variables import MOST_LISTED
 from resolvers.nouns import DeadlineExceeded, KeptResponse, QueryPlan, Source, Taken
 from stores import turns
 from stores.deadline import deadline
 from tests.conftest import NOW, Instance
 from tests.graph.conftest import application, ask, client_of
-from tests.graph.test_costs import course_of
+from tests.graph.documents.test_costs import course_of
 from tests.holding import watched
 
 MANY = 10_000

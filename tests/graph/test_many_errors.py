@@ -7,11 +7,11 @@ import strawberry
 from graphql import GraphQLError
 from strawberry.extensions import SchemaExtension
 
-from graph.limits import Limits
-from graph.planned import PlansTold
-from graph.projection import ProjectingExecutor
+from graph.documents.limits import Limits
+from graph.execution.planned import PlansTold
+from graph.execution.projection import ProjectingExecutor
+from graph.execution.upstream import MORE_ERRORS
 from graph.schema import build_schema
-from graph.upstream import MORE_ERRORS
 from tests.conftest import Instance
 from tests.graph.conftest import ask
 

@@ -16,8 +16,8 @@ from graphql import (
 )
 
 from graph.errors import BAD_REQUEST, ERROR_CODES
+from graph.execution.upstream import MORE_ERRORS
 from graph.schema import PRINTED, printed_schema, schema
-from graph.upstream import MORE_ERRORS
 from resolvers.opaque_texts import encode
 from rules.errors import CohortError
 from rules.learners import ATTRIBUTES
@@ -97,7 +97,7 @@ def test_error_codes_are_all_that_any_error_has() -> None:
 def test_codes_that_are_answered_without_an_error_class_are_known() -> None:
     """Whatever GraphQL's own room and its endpoint write as a code."""
     written = set()
-    for file in (*(ROOT / "graph").glob("*.py"), ROOT / "gateway" / "graphql_http.py"):
+    for file in (*(ROOT / "graph").rglob("*.py"), ROOT / "gateway" / "graphql_http.py"):
         written |= set(re.findall(r"""["']code["']: *["']([A-Z_]+)["']""", file.read_text()))
     assert written <= set(ERROR_CODES)
 

@@ -8,12 +8,12 @@ from graphql import ConstDirectiveNode, ObjectTypeDefinitionNode, parse
 from typer.testing import CliRunner
 
 from gateway.cli import app
-from graph.costs import costs_of
+from graph.documents.costs import costs_of
+from graph.documents.limits import Limits
 from graph.entities import ENTITIES
-from graph.limits import Limits
+from graph.execution.upstream import core_schema
 from graph.schema import schema
 from graph.subgraph import subgraph_of, subgraph_sdl
-from graph.upstream import core_schema
 from ingest.commands.learners import ProfileCall, save_profile
 from loaders.session import Session
 from resolvers.opaque_texts import encode

@@ -11,10 +11,10 @@ from jsonschema import Draft202012Validator
 from mcp.shared.tool_name_validation import validate_tool_name
 
 from gateway.pages.ready_queries import QUERIES
-from graph.limits import Limits
+from graph.documents.limits import Limits
+from graph.execution.upstream import core_schema
 from graph.schema import build_schema, schema
 from graph.tools import ADDITIVE, LONGEST_NAME, REPEATABLE, Tool, tools_of, uniquely_named
-from graph.upstream import core_schema
 from rules.client_documents import TrustedDocument, document_id
 
 LOADED = datetime(2026, 1, 31, tzinfo=UTC)

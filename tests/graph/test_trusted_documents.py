@@ -15,7 +15,7 @@ from gateway.graphql_http import GRAPHQL_JSON
 from gateway.http.media_types import JSON
 from gateway.routers import Routers
 from gateway.settings import SettingsError, load_settings
-from graph.limits import Limits
+from graph.documents.limits import Limits
 from graph.schema import build_schema
 from graph.subgraph import subgraph_of
 from ingest.writes.trusted_documents import remove_trusted, save_trusted

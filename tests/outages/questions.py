@@ -22,7 +22,7 @@ from graphql import (
 )
 
 from gateway.rest.tables import endpoints as tables
-from graph.field_prices import PRICES
+from graph.documents.field_prices import PRICES
 from ingest.calls.placing import ViewCall
 from ingest.commands.contexts import NewContext, create_context
 from ingest.commands.drafts import NewContent, create_content

@@ -28,9 +28,9 @@ READS = CallPrice(Price(10, 0, 20_000), Price(4, 0, 1_000))
 CHANGES = CallPrice(Price(20, 0, 2_000), Price(4, 0, 200))
 """Of calls that change something."""
 ENROLMENTS = CallPrice(Price(110, 0, 30_000))
-"""Of calls that answer all enrolments of a learner: usually some 20, each 5 partitions, as graph/field_prices.py has them."""
+"""Of calls that answer all enrolments of a learner: usually some 20, each 5 partitions, as graph/documents/field_prices.py has them."""
 FIGURES = Price(5, 60_000, 100_000)
-"""Of a table of figures; as the fields in graph/field_prices.py."""
+"""Of a table of figures; as the fields in graph/documents/field_prices.py."""
 
 
 _SHOWN = "fields"

@@ -59,7 +59,7 @@ def _of_activities(path: str) -> tuple[Endpoint[Any], ...]:
 
 
 _OF_ONE = CallPrice(Price(50, 80, 30_000))
-"""The figures of some 40 members, from rows or from the groups store; as of graph/field_prices.py."""
+"""The figures of some 40 members, from rows or from the groups store; as of graph/documents/field_prices.py."""
 _ACTIVITY_AGG = "api.group.activity.agg"
 _PLATFORMS_OWN = Endpoint(
     "POST",
