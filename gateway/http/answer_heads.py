@@ -15,7 +15,7 @@ Told = Callable[[dict[str, Any], Headers], None]
 class AnswerHeads(Layer):
     """Lets each of ``told`` add to the head of an answer as it begins, in their order. It stands where bodies are not compressed
     yet, so that they have the length that is counted, and around what refuses a request before its endpoint has it, and the deadline,
-    whose answers have a cost, too. Of a request that is not answered, as its client left, the same is settled."""
+    whose answers have a cost, too."""
 
     def __init__(self, app: ASGIApp, told: Sequence[Told]) -> None:
         super().__init__(app)
@@ -24,17 +24,9 @@ class AnswerHeads(Layer):
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope.setdefault("state", {})
 
-        is_told = False
-
         def tell(message: Message) -> None:
-            nonlocal is_told
-            is_told = True
             headers = message["headers"] = [*message.get("headers", ())]
             for one in self._told:
                 one(state, headers)
 
-        try:
-            await self.app(scope, receive, at_start(send, tell))
-        finally:
-            if not is_told:
-                tell({})
+        await self.app(scope, receive, at_start(send, tell))

@@ -117,7 +117,7 @@ def early_refusal(scope: Scope, error: CohortError | HTTPException) -> JSONRespo
         status, code, message = status_of(error), error.code, client_message(error)
         headers = headers_of(error)
     else:
-        count_refusal(HTTPConnection(scope), unread=True)
+        count_refusal(HTTPConnection(scope))
         status = HTTPStatus(error.status_code)
         code, message, headers = name_of(status), error.detail, error.headers
     path = scope["path"]

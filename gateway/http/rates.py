@@ -101,13 +101,20 @@ class Rates:
             return None
         return Charge(self, self._account(caller_of(request, viewer), rate), points_sent(request))
 
-    def begin_unknown(self, request: HTTPConnection, *, unread: bool = False) -> "Charge | None":
-        """The same for a request of which it is not known who sent it: its address pays for it, a point at least. ``unread``: what is
-        announced of its body stays unread."""
+    def begin_unknown(self, request: HTTPConnection) -> "Charge | None":
+        """The same for a request of which it is not known who sent it: its address pays for it, a point at least."""
         if not self._anonymous.points:
             return None
-        sent = points_sent(request, unread=unread)
-        return Charge(self, self._account(address_of(request), self._anonymous), sent)
+        return Charge(self, self._account(address_of(request), self._anonymous), points_sent(request))
+
+    def begin_refused(self, request: HTTPConnection) -> "Charge | None":
+        """The same for one that HTTP refuses: its address pays for what was read of it, as far as it has points left, and is refused
+        nothing for that."""
+        if not self._anonymous.points:
+            return None
+        account = self._account(address_of(request), self._anonymous)
+        left = max(0, int(account.bucket.left(self.clock()) + TOLERANCE))
+        return Charge(self, account, min(left, points_read(request)))
 
     def take(self, account: Account, points: int) -> None:
         """Takes points, or gives them back for a number below 0."""
@@ -203,15 +210,23 @@ class Rates:
             del self._accounts[key]
 
 
-def points_sent(request: HTTPConnection, *, unread: bool = False) -> int:
-    """What a request costs for its bytes alone, at least 1. ``unread``: what is announced of its body stays unread."""
+def points_sent(request: HTTPConnection) -> int:
+    """What a request costs for its bytes alone, at least 1."""
+    announced = int(heads_of(request.scope).get(b"content-length", 0))  # one in chunks announces nothing
+    return max(points_read(request), _points(request, announced))
+
+
+def points_read(request: HTTPConnection) -> int:
+    """The same for what was read of it by now: of a body that is refused, that may be nothing."""
+    return _points(request, request.scope.get("state", {}).get(CAME, 0))
+
+
+def _points(request: HTTPConnection, body: int) -> int:
     scope = request.scope
     head = len(scope["query_string"]) + len(scope["path"])
     for name, value in scope["headers"]:
         head += len(name) + len(value)
-    announced = 0 if unread else int(heads_of(scope).get(b"content-length", 0))
-    came: int = scope.get("state", {}).get(CAME, 0)  # one in chunks announces nothing
-    return max(1, (max(0, head - FREE_HEAD) + max(announced, came)) // BYTES_SENT_A_POINT)
+    return max(1, (max(0, head - FREE_HEAD) + body) // BYTES_SENT_A_POINT)
 
 
 class Charge:
@@ -280,25 +295,22 @@ def charge_begun(request: HTTPConnection, viewer: Viewer) -> None:
 def refusal_counted(request: HTTPConnection, error: CohortError) -> CohortError:
     """The error to answer with. What was refused before it was known who sent it costs its address a point; RateLimited if it
     has none left."""
-    if isinstance(error, StoreUnavailable | Overloaded | RateLimited):  # no fault of who sent it
+    rates = _rates(request)
+    own_fault = isinstance(error, StoreUnavailable | Overloaded | RateLimited)
+    if rates is None or own_fault or hasattr(request.state, CHARGE):
         return error
     try:
-        _take_of_address(request)
+        setattr(request.state, CHARGE, rates.begin_unknown(request))
     except RateLimited as limited:
         return limited
     return error
 
 
-def count_refusal(request: HTTPConnection, *, unread: bool = False) -> None:
-    """The same of what HTTP refuses, which is told as it is, whatever is left. ``unread``: what is announced of the body stays unread."""
-    with suppress(RateLimited):
-        _take_of_address(request, unread=unread)
-
-
-def _take_of_address(request: HTTPConnection, *, unread: bool = False) -> None:
+def count_refusal(request: HTTPConnection) -> None:
+    """The same of what HTTP refuses, which is told as it is, whatever is left."""
     rates = _rates(request)
     if rates is not None and not hasattr(request.state, CHARGE):
-        setattr(request.state, CHARGE, rates.begin_unknown(request, unread=unread))
+        setattr(request.state, CHARGE, rates.begin_refused(request))
 
 
 def _rates(request: HTTPConnection) -> Rates | None:

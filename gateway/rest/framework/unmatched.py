@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from gateway.http.rates import count_refusal
 from gateway.rest.framework.envelope import refused_as
 
 API_ID = "api.error"
@@ -36,6 +37,7 @@ class _Unmatched:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        count_refusal(request)
         path, message_id = scope["path"], request.headers.get("x-msgid")
         same_path = [route for route in self._routes if route.path_regex.match(path)]
         if same_path:
