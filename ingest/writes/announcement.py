@@ -54,16 +54,15 @@ class Announcement:
                     await touches.withdraw(self._shared.stores.cache, key, self._call)
             raise
 
-    async def settle(self, views: Iterable[View]) -> None:
-        """Puts the started views into the hashes and takes the marks away, both at once for each key."""
+    def settle(self, views: Iterable[View]) -> None:
+        """Has the started views put into the hashes and the marks taken away, both at once for each key. Nobody waits for it: until
+        then readers go to the rows."""
         by_key: dict[ProgressKey, list[View]] = {key: [] for key in self._marked}
         for view in views:
             if view.status is not Status.NOT_STARTED:
                 by_key.setdefault(view.key.progress_key, []).append(view)
-        await together(
-            touches.settle_all(self._shared.stores.cache, key, started, self._call)
-            for key, started in by_key.items()
-        )
+        for key, started in by_key.items():
+            self._shared.background.keep(touches.settle(self._shared.stores.cache, key, started, self._call))
 
 
 async def together(changes: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -47,7 +47,7 @@ async def transfer(shared: Shared, key: ProgressKey, plan: Callable[[], Awaitabl
                 break
             written |= {step.view.key.content_id: step.view for step in batch if step.view}
         else:
-            await announcement.settle(written.values())
+            announcement.settle(written.values())
             return len(written)
     raise StoreUnavailable("the learner's views are being changed by others; try again")
 
