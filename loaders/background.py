@@ -27,15 +27,12 @@ class Background:
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs work to its end, within the caller's deadline, even if the caller is cancelled meanwhile, and whatever it
         costs."""
-        task = asyncio.create_task(work, context=unstopped_context())
-        self.keep(task)
+        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.keep(asyncio.create_task(_end(work, told), context=unstopped_context()))
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.add_done_callback(_tell_failure)
-            raise
+            return await told
         finally:
-            del task  # it has the error, whose trace has this frame: they would hold each other
+            del told  # it has the error, whose trace has this frame: they would hold each other
 
     def keep(self, work: "asyncio.Future[Any]") -> None:
         """Has ``settled`` wait for work that goes on by itself."""
@@ -50,11 +47,23 @@ class Background:
             self._under_way.difference_update(ended)
 
 
-def _tell_failure(task: asyncio.Task[Any]) -> None:
-    """Logs how work failed whose caller has left. A store that is away is no fault: the caller was told of no end, and may send
-    the call again."""
-    error = None if task.cancelled() else task.exception()
-    if isinstance(error, CohortError):
-        log.warning("a call whose caller had left failed: %s", loggable(error))
-    elif error is not None:
-        log.error("a call whose caller had left failed", exc_info=error)
+async def _end(work: Coroutine[Any, Any, T], told: "asyncio.Future[T]") -> None:
+    """Tells how the work ended. A failure is logged if its caller has left. A store that is away is no fault: the caller was told of no
+    end, and may send the call again."""
+    try:
+        result = await work
+    except Exception as error:
+        if not told.done():
+            told.set_exception(error)
+        elif isinstance(error, CohortError):
+            log.warning("a call whose caller had left failed: %s", loggable(error))
+        else:
+            log.error("a call whose caller had left failed", exc_info=error)
+    except BaseException:
+        told.cancel()
+        raise
+    else:
+        if not told.done():
+            told.set_result(result)
+    finally:
+        del told  # as above
