@@ -8,6 +8,7 @@ A hash is trusted only while it is whole and no call is under way:
   trigger is sent. Until then readers go to the rows; for a call that died in between they also send the trigger.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -39,20 +40,16 @@ async def announce(cache: Cache, key: ProgressKey, call: str, now: datetime) -> 
     await cache.raise_fields(hash_key(key), {_MARK + call: _encode_time(now)}, TTL)
 
 
-async def settle(cache: Cache, view: View, call: str) -> None:
-    """Puts the view in and takes the mark away, at once, after the row was written and the trigger sent."""
-    await settle_all(cache, view.key.progress_key, [view], call)
-
-
-async def settle_all(cache: Cache, key: ProgressKey, views: Iterable[View], call: str) -> None:
-    """As ``settle``, for several views of one key that were written together."""
+def settle(cache: Cache, key: ProgressKey, views: Iterable[View], call: str) -> "asyncio.Future[None]":
+    """Puts views of one key in and takes the mark away, at once, after the rows were written and the trigger sent. It happens soon:
+    the rows are right meanwhile. Returns what is done then."""
     fields = {
         _CONTENT + view.key.content_id: _encode(
             Touch(view.status, view.progress, view.last_accessed_on, view.completed_on)
         )
         for view in views
     }
-    await cache.raise_fields(hash_key(key), fields, TTL, drop=[_MARK + call])
+    return cache.raise_soon(hash_key(key), fields, TTL, drop=[_MARK + call])
 
 
 async def forget(cache: Cache, keys: Sequence[ProgressKey]) -> None:

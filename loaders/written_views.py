@@ -43,7 +43,7 @@ class WrittenViews:
 
     def keep(self, view: View) -> None:
         """Keeps a view that was written just now."""
-        self._kept[view.key] = replace(view, progress_details=None)
+        self._kept[view.key] = view if view.progress_details is None else replace(view, progress_details=None)
 
     def forget(self, user_id: str) -> None:
         """Forgets the views of a learner who is erased."""

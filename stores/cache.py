@@ -5,6 +5,7 @@ find nothing and writes do nothing, both within ``timeout``. ``failures`` counts
 moment after a failure calls are not even tried, so that a dead cache costs nothing.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -49,6 +50,13 @@ class Cache(Protocol):
 
         So concurrent writers of values that only grow leave the largest, whatever their order.
         """
+        ...
+
+    def raise_soon(
+        self, key: str, fields: Mapping[str, bytes], ttl: float, *, drop: Sequence[str] = ()
+    ) -> "asyncio.Future[None]":
+        """Does the same within some milliseconds, together with other changes, and returns what is done then. Nobody need wait for it,
+        and whoever does not takes nothing back: it keeps to no deadline."""
         ...
 
     async def drop_field(self, field: str, keys: Sequence[str]) -> None:

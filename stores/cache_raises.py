@@ -2,7 +2,7 @@
 
 A call that begins while another one is under way waits for its end, and has with it all that were asked for meanwhile. So one
 that is alone goes at once, and many at a time cost a few calls: of the server, and of the client, for which each takes longer
-than for the server.
+than for the server. A change that nobody waits for goes with the next call that somebody does.
 """
 
 import asyncio
@@ -14,6 +14,8 @@ from typing import NamedTuple
 from stores.deadline import in_time, remaining
 from stores.futures import tell
 
+SOON = 0.005
+"""Seconds after which what nobody waits for is sent by itself."""
 MOST_PARTS = 4_096
 """Fields of all changes of a call together, unless the first alone has more: nothing else is answered by the server meanwhile."""
 
@@ -73,10 +75,14 @@ class SharedCalls:
         self._waiting: _Waiting = []
         self._under_way: _Waiting = []
         self._sending: asyncio.Task[None] | None = None
+        self._later: asyncio.TimerHandle | None = None
+        self._context = Context()
+        """An empty one: no caller's deadline or bill is the others'."""
 
-    def add(self, change: HashChange) -> "asyncio.Future[None]":
-        """Returns what is done once the change was sent, in the order of these calls. Whoever leaves it takes nothing back."""
-        return self._added(change)
+    def add(self, change: HashChange, *, soon: bool = False) -> "asyncio.Future[None]":
+        """Returns what is done once the change was sent, in the order of these calls. Whoever leaves it takes nothing back. ``soon``:
+        it may wait for SOON seconds."""
+        return self._added(change, soon=soon)
 
     async def passed(self, keys: Collection[str]) -> None:
         """Returns once every change of these keys that was asked for before was sent, or failed: also one whose caller has left.
@@ -87,16 +93,27 @@ class SharedCalls:
                 await in_time(self._added(None))
             remaining(0)
 
-    def _added(self, change: HashChange | None) -> "asyncio.Future[None]":
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def _added(self, change: HashChange | None, *, soon: bool = False) -> "asyncio.Future[None]":
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
         self._waiting.append((change, done))
-        if self._sending is None or self._sending.done():
-            # In a context of its own: no caller's deadline or bill is the others'.
-            self._sending = asyncio.create_task(self._send_all(), context=Context())
+        if not soon:
+            self._begin()
+        elif self._later is None:
+            self._later = loop.call_later(SOON, self._begin, context=self._context)
         return done
+
+    def _begin(self) -> None:
+        """Sends what waits, unless that is under way."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        if self._waiting and (self._sending is None or self._sending.done()):
+            self._sending = asyncio.create_task(self._send_all(), context=self._context.copy())
 
     async def settled(self) -> None:
         """Waits until nothing is left to send."""
+        self._begin()
         while self._sending is not None:
             await self._sending
 

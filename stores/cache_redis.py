@@ -129,14 +129,23 @@ class ServerCache:
     async def raise_fields(
         self, key: str, fields: Mapping[str, bytes], ttl: float, *, drop: Sequence[str] = ()
     ) -> None:
-        if self._recovery is not None:
-            self._doubt([key])
-            return
         with suppress(DeadlineExceeded):
             remaining(self._timeout)
-            self.meter.count("cache raise")
             # Each call of the server has its time, but others may be before it.
-            await in_time(self._raises.add(HashChange(key, fields, max(1, int(ttl * 1000)), drop)))
+            await in_time(self._raised(key, fields, ttl, drop))
+
+    def raise_soon(
+        self, key: str, fields: Mapping[str, bytes], ttl: float, *, drop: Sequence[str] = ()
+    ) -> "asyncio.Future[None]":
+        return self._raised(key, fields, ttl, drop, soon=True)
+
+    def _raised(
+        self, key: str, fields: Mapping[str, bytes], ttl: float, drop: Sequence[str], *, soon: bool = False
+    ) -> "asyncio.Future[None]":
+        """What is done once the change was sent, or remembered where the server is away."""
+        if self._recovery is None:
+            self.meter.count("cache raise")
+        return self._raises.add(HashChange(key, fields, max(1, int(ttl * 1000)), drop), soon=soon)
 
     async def _send_raises(self, changes: Sequence[HashChange]) -> None:
         keys = [change.key for change in changes]

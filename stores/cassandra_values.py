@@ -6,7 +6,7 @@ that becomes a dict or a list only later: a list of five questions with their an
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from io import BytesIO
 from itertools import count
 from struct import Struct
@@ -256,6 +256,12 @@ class _Columns(list[Any]):
         return ParseDesc(self.names, self.kinds, None, described, make_deserializers(self.kinds), _FORMAT)
 
 
+@lru_cache(maxsize=_MOST_KNOWN)
+def _columns(*told: Any) -> _Columns:
+    """Also where each answer tells them again, as those of conditional writes do."""
+    return _Columns(told)
+
+
 class _Result(ProtocolHandler.message_types_by_opcode[ResultMessage.opcode]):  # type: ignore[misc]
     column_metadata: Any
 
@@ -272,7 +278,7 @@ class _Result(ProtocolHandler.message_types_by_opcode[ResultMessage.opcode]):  #
     def recv_results_metadata(self, f: Any, user_types: Any) -> None:
         super().recv_results_metadata(f, user_types)
         if self.column_metadata is not None:
-            self.column_metadata = _Columns(self.column_metadata)
+            self.column_metadata = _columns(*self.column_metadata)
 
     def recv_results_rows(
         self, f: BytesIO, protocol_version: int, user_types: Any, known: Any, encryption: Any

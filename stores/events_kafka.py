@@ -71,7 +71,8 @@ class KafkaEvents:
                 for message in with_trace(messages):
                     value, key = message.value, message.key.encode()
                     sent.append(await producer.send(name, value, key, headers=_headers(message)))
-                    sent[-1].add_done_callback(looked_at)  # by the time a later one fails, too
+                    if len(messages) > 1:
+                        sent[-1].add_done_callback(looked_at)  # by the time a later one fails, too
                 await (sent[0] if len(sent) == 1 else asyncio.gather(*sent))
             except MessageSizeTooLargeError as error:
                 self._retire(producer)

@@ -12,6 +12,7 @@ from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaConnectionError, KafkaError, UnsupportedSaslMechanismError
 
 from rules.errors import StoreUnavailable
+from stores.cutoffs import Cutoff
 from stores.deadline import remaining
 from stores.futures import looked_at
 from stores.kafka_address import KafkaAddress
@@ -42,27 +43,14 @@ class KafkaClients:
         """InvalidInput for certificates that can't be read."""
         self._address = address
         self._options = address.client_options()
-        self._timeout = timeout
+        self.timeout = timeout
         self._closing: set[asyncio.Task[None]] = set()
 
-    @asynccontextmanager
-    async def answers(self) -> AsyncIterator[None]:
+    def answers(self) -> "_Answers":
         """Turns Kafka's errors and its silence into StoreUnavailable."""
-        try:
-            async with asyncio.timeout(remaining(self._timeout)):
-                yield
-        except TimeoutError as error:
-            remaining(self._timeout)  # DeadlineExceeded, where it was that
-            raise StoreUnavailable(
-                f"the event log did not answer within {self._timeout:g} s", detail="Kafka"
-            ) from error
-        except (KafkaError, OSError) as error:
-            why = await self._refusal() if isinstance(error, KafkaConnectionError) else None
-            raise StoreUnavailable(
-                "the event log is away", detail=f"Kafka{f' at {why}' if why else f': {error!r}'}"
-            ) from error
+        return _Answers(self)
 
-    async def _refusal(self) -> str | None:
+    async def refusal(self) -> str | None:
         """Why there is no connection. aiokafka says only that there is none, not what is wrong with a certificate or a
         password. None where it is neither, or where there is one now."""
         if self._address.protocol == "PLAINTEXT":
@@ -70,11 +58,11 @@ class KafkaClients:
         options = {name: value for name, value in self._options.items() if name != "bootstrap_servers"}
         for host, port, _ in collect_hosts(self._options["bootstrap_servers"]):
             try:
-                async with asyncio.timeout(remaining(min(self._timeout, REPLY))):
+                async with asyncio.timeout(remaining(min(self.timeout, REPLY))):
                     (await create_conn(host, port, **options)).close()
                     return None
             except TimeoutError:
-                remaining(self._timeout)
+                remaining(self.timeout)
             except UnsupportedSaslMechanismError:
                 return (
                     f"{host}:{port}: it takes no password by {self._address.mechanism}; set sasl in the URL"
@@ -92,7 +80,7 @@ class KafkaClients:
             # Messages of one moment share a request anyway, while the one before is under way.
             linger_ms=0,
             max_batch_size=BATCH_BYTES,
-            request_timeout_ms=_milliseconds(min(self._timeout, REPLY)),
+            request_timeout_ms=_milliseconds(min(self.timeout, REPLY)),
             metadata_max_age_ms=_milliseconds(METADATA_AGE),
         )
         try:
@@ -114,7 +102,7 @@ class KafkaClients:
             heartbeat_interval_ms=_milliseconds(BEAT),
             max_poll_interval_ms=_milliseconds(patience),
             # Not REPLY: to join takes until every other member has come.
-            request_timeout_ms=_milliseconds(self._timeout),
+            request_timeout_ms=_milliseconds(self.timeout),
             metadata_max_age_ms=_milliseconds(METADATA_AGE),
         )
 
@@ -124,7 +112,7 @@ class KafkaClients:
     async def admin(self, reply: float = REPLY) -> AsyncIterator[AIOKafkaAdminClient]:
         """``reply``: seconds that a broker may take to answer."""
         admin = AIOKafkaAdminClient(
-            **self._options, request_timeout_ms=_milliseconds(min(self._timeout, reply))
+            **self._options, request_timeout_ms=_milliseconds(min(self.timeout, reply))
         )
         try:
             await admin.start()
@@ -139,7 +127,7 @@ class KafkaClients:
             **self._options,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            request_timeout_ms=_milliseconds(min(self._timeout, REPLY)),
+            request_timeout_ms=_milliseconds(min(self.timeout, REPLY)),
         )
         try:
             async with self.answers():
@@ -161,6 +149,32 @@ class KafkaClients:
     async def stopped(self) -> None:
         """Returns once every client of ``stop_later`` has stopped."""
         await asyncio.gather(*self._closing, return_exceptions=True)
+
+
+class _Answers:
+    """A class, no generator: every event that is sent has one."""
+
+    __slots__ = ("_clients", "_cutoff")
+
+    def __init__(self, clients: KafkaClients) -> None:
+        self._clients = clients
+
+    async def __aenter__(self) -> None:
+        self._cutoff = Cutoff(remaining(self._clients.timeout))
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        was_cut = self._cutoff.ended()
+        timeout = self._clients.timeout
+        if isinstance(error, TimeoutError) or (was_cut and isinstance(error, asyncio.CancelledError)):
+            remaining(timeout)  # DeadlineExceeded, where it was that
+            raise StoreUnavailable(
+                f"the event log did not answer within {timeout:g} s", detail="Kafka"
+            ) from error
+        if isinstance(error, KafkaError | OSError):
+            why = await self._clients.refusal() if isinstance(error, KafkaConnectionError) else None
+            raise StoreUnavailable(
+                "the event log is away", detail=f"Kafka{f' at {why}' if why else f': {error!r}'}"
+            ) from error
 
 
 def _milliseconds(seconds: float) -> int:

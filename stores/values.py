@@ -140,11 +140,15 @@ def check_row(table: Table, row: Mapping[str, Any]) -> tuple[Key, dict[str, Any]
     """The canonical primary key of a whole row, and its other values."""
     key = tuple([row.get(column) for column in table.key])
     _check_whole(table, key)
-    values = {name: value for name, value in row.items() if name not in table.key}
+    values = dict(row)
+    for column in table.key:
+        del values[column]
     return check_key(table, table.key, key), check_values(table, values)
 
 
 def _check_whole(table: Table, key: Key) -> None:
+    if len(key) == len(table.key) and None not in key:
+        return
     missing = [column for at, column in enumerate(table.key) if at >= len(key) or key[at] is None]
     if missing:
         raise InvalidInput(f"a row of {table.name} needs {', '.join(missing)}", field=missing[0])

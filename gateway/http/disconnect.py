@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from gateway.http.cutoffs import Cutoff
+from stores.cutoffs import Cutoff
 
 log = logging.getLogger(__name__)
 

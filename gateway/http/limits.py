@@ -8,11 +8,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.costs import CAME
-from gateway.http.cutoffs import Cutoff
 from gateway.http.errors import early_refusal
 from gateway.http.heads import heads_of
 from gateway.http.layers import Layer
 from rules.errors import DeadlineExceeded, Overloaded
+from stores.cutoffs import Cutoff
 from stores.deadline import deadline, until
 
 TOO_LARGE = 413

@@ -4,7 +4,7 @@
 2. The rows are written by condition, with the partition's ``changed_at``. A refusal takes the marks back.
 3. ``acknowledge`` forwards the views whose place was moved meanwhile by the tracking mode.
 4. It sends the triggers.
-5. It starts the settling of the hashes in the background: the views go in, the marks go. The caller does not wait.
+5. It has the hashes settled, soon and in the background: the views go in, the marks go. The caller does not wait.
 
 If a call dies before 2, it has changed nothing. If it dies after 2, the next reader finds the mark. Once the call must
 have died, that reader sends its trigger. A caller who got no answer sends the call again: the row repeats or refuses
@@ -56,5 +56,5 @@ async def acknowledge(
     ]
     if triggers:
         await shared.stores.events.send(TRIGGERS.name, *triggers)
-    shared.background.start(announcement.settle(views))
+    announcement.settle(views)
     return moved

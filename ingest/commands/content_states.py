@@ -6,7 +6,7 @@ item by item.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,7 +40,7 @@ from rules.progress import Status
 from rules.triggers import TriggerKind
 from rules.viewers import Role
 from rules.views import View, ViewChange, checked_change
-from stores.rows import MOST_CHANGES, Change
+from stores.rows import MOST_CHANGES, Change, Row
 from stores.tables import VIEWS
 from stores.topics import TRIGGERS
 
@@ -252,23 +252,32 @@ async def _write_partition(
     session: Session, items: Sequence[_Item], announcement: Announcement
 ) -> dict[int, Outcome]:
     """Writes the items of one partition. Returns the outcomes by the item's place."""
-    keys = list({item.placed.key.progress_key: None for item in items})
+    keys = dict.fromkeys(item.placed.key.progress_key for item in items)
+    wanted = dict.fromkeys(item.placed.key for item in items)
     try:
-        async with announcement.writing(keys):
-            views = await _merge(session, items)
+        async with announcement.writing(keys, _stored(session, wanted)) as stored:
+            views = await _merge(session, items, stored)
     except CohortError as error:
         return {item.place: error for item in items}
     return {item.place: views[item.placed.key] for item in items}
 
 
-async def _merge(session: Session, items: Sequence[_Item]) -> dict[ViewKey, View]:
-    """Reads the views, merges by the rules, and writes if nobody changed them in between. Returns the views after the
+async def _stored(session: Session, keys: Iterable[ViewKey]) -> dict[ViewKey, Row | None]:
+    """Returns the rows of the views, which are in one partition."""
+    places = {key: row_key(key) for key in keys}
+    found = await session.stores.rows.get_many(VIEWS, list(places.values()))
+    return {key: found.get(place) for key, place in places.items()}
+
+
+async def _merge(
+    session: Session, items: Sequence[_Item], stored: dict[ViewKey, Row | None]
+) -> dict[ViewKey, View]:
+    """Merges by the rules into the stored views, and writes if nobody changed them in between. Returns the views after the
     call."""
-    keys = list({item.placed.key: None for item in items})
     rows, has_written = session.stores.rows, False
-    async for _ in Attempts():
-        found = await rows.get_many(VIEWS, [row_key(key) for key in keys])
-        stored = {key: found.get(row_key(key)) for key in keys}
+    async for attempt in Attempts():
+        if attempt:
+            stored = await _stored(session, stored)
         views = {key: view_of(row) for key, row in stored.items()}
         changed: dict[ViewKey, View] = {}
         for item in items:
@@ -287,7 +296,7 @@ async def _merge(session: Session, items: Sequence[_Item]) -> dict[ViewKey, View
                 break
             has_written = True
         else:
-            return {key: views[key] or View(key, Status.NOT_STARTED) for key in keys}
+            return {key: views[key] or View(key, Status.NOT_STARTED) for key in stored}
     refusal = "these views are being changed by others; send the call again"
     if has_written:
         raise StoreUnavailable(refusal)  # the marks stay: some of the rows have changed

@@ -13,7 +13,7 @@ from ingest.calls.placing import Placed, ViewCall, check_details, placed, with_o
 from ingest.modes.strategies import added_by
 from ingest.writes.announcement import Announcement
 from ingest.writes.retrying import Attempts
-from ingest.writes.transfers import enter_scope
+from ingest.writes.transfers import entering_of
 from loaders.session import Session
 from loaders.views import as_read, row_key, shown, view_of, view_values
 from rules.errors import Conflict, InvalidInput, StatusGoesDown, ViewNotStarted
@@ -58,14 +58,14 @@ async def start_view(session: Session, call: ViewCall) -> Acknowledged:
 
     async def insert(changed_at: int) -> _Written:
         row = {**VIEWS.named(row_key(key)), **view_values(started), "changed_at": changed_at}
-        await enter_scope(session.shared, key.progress_key, key.scope)
         applied = await session.stores.rows.insert_if_absent(VIEWS, row)
         if applied.applied:
             session.shared.written_views.keep(started)
             return started, True
         return view_of({**row, **(applied.stored or {}), **VIEWS.named(row_key(key))}) or started, True
 
-    return await _write_and_acknowledge(session, place, insert)
+    entering = entering_of(session.shared, {key.progress_key: key.scope})
+    return await _write_and_acknowledge(session, place, insert, entering)
 
 
 async def update_view(session: Session, call: ViewCall, change: ViewChange) -> Acknowledged:
@@ -210,13 +210,16 @@ async def _stored(session: Session, key: ViewKey) -> View:
 
 
 async def _write_and_acknowledge(
-    session: Session, place: Placed, write: Callable[[int], Awaitable[_Written]]
+    session: Session,
+    place: Placed,
+    write: Callable[[int], Awaitable[_Written]],
+    before: Awaitable[None] | None = None,
 ) -> Acknowledged:
-    """Runs the write within the protocol of a call (ingest/calls/acknowledgement.py)."""
+    """Runs the write within the protocol of a call (ingest/calls/acknowledgement.py). ``before``: what must be done before it."""
     shared, key = session.shared, place.key.progress_key
     announcement = Announcement(shared)
     try:
-        async with announcement.writing([key]):
+        async with announcement.writing([key], before):
             view, whole = await write(shared.change_moment())
     except ViewNotStarted:
         if await added_by(shared.tracking).current_key(shared, key) != key:

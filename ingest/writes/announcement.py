@@ -1,12 +1,12 @@
 """The mark that a call sets on the hashes of the keys whose views it writes (loaders/touches.py)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from os import getpid
 from secrets import token_hex
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from loaders import touches
 from loaders.session import Shared
@@ -14,6 +14,8 @@ from rules.errors import CohortError, StoreUnavailable
 from rules.identifiers import ProgressKey
 from rules.progress import Status
 from rules.views import View
+
+T = TypeVar("T")
 
 _PROCESS, _calls = token_hex(8), count()
 """Of these a mark's name is made: no other call of any process has it."""
@@ -27,49 +29,53 @@ class Announcement:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self._cache = shared.stores.cache
         self._call = f"{_PROCESS}-{getpid():x}-{next(_calls):x}"
         self._marked: dict[ProgressKey, None] = {}
 
     async def mark(self, key: ProgressKey) -> None:
         """Marks the key. It must come before the first write. The second time it does nothing."""
         if key not in self._marked:
-            await touches.announce(self._shared.stores.cache, key, self._call, self._shared.now())
+            await touches.announce(self._cache, key, self._call, self._shared.now())
             self._marked[key] = None
 
+    @overload
+    def writing(
+        self, keys: Collection[ProgressKey], meanwhile: None = None
+    ) -> AbstractAsyncContextManager[None]: ...
+    @overload
+    def writing(
+        self, keys: Collection[ProgressKey], meanwhile: Awaitable[T]
+    ) -> AbstractAsyncContextManager[T]: ...
     @asynccontextmanager
-    async def writing(self, keys: Collection[ProgressKey]) -> AsyncIterator[None]:
-        """Marks the keys, then lets the body write their rows.
+    async def writing(
+        self, keys: Collection[ProgressKey], meanwhile: Awaitable[Any] | None = None
+    ) -> AsyncIterator[Any]:
+        """Marks the keys, then lets the body write their rows. ``meanwhile``: what is done beside the marks, since it changes none of
+        these rows. Its result is the body's.
 
         - If the call is refused, nothing has changed: the marks are taken back.
         - If a store is away, the marks stay: the rows may have been written, so a reader has to look.
         """
-        await together(self.mark(key) for key in keys)
+        works = [*map(self.mark, keys), *(() if meanwhile is None else (meanwhile,))]
         try:
-            yield
+            # One alone needs no task.
+            results = [await works[0]] if len(works) == 1 else await asyncio.gather(*works)
+            yield None if meanwhile is None else results[-1]
         except BaseException as error:
             refused = isinstance(error, CohortError) and not isinstance(error, StoreUnavailable)
             for key in keys:
                 self._marked.pop(key, None)
                 if refused:
-                    await touches.withdraw(self._shared.stores.cache, key, self._call)
+                    await touches.withdraw(self._cache, key, self._call)
             raise
 
-    async def settle(self, views: Iterable[View]) -> None:
-        """Puts the started views into the hashes and takes the marks away, both at once for each key."""
+    def settle(self, views: Iterable[View]) -> None:
+        """Has the started views put into the hashes and the marks taken away, both at once for each key. Nobody waits for it: until
+        then readers go to the rows."""
         by_key: dict[ProgressKey, list[View]] = {key: [] for key in self._marked}
         for view in views:
             if view.status is not Status.NOT_STARTED:
                 by_key.setdefault(view.key.progress_key, []).append(view)
-        await together(
-            touches.settle_all(self._shared.stores.cache, key, started, self._call)
-            for key, started in by_key.items()
-        )
-
-
-async def together(changes: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Makes changes of the cache that may share a call of it. One alone needs no task."""
-    waiting = list(changes)
-    if len(waiting) == 1:
-        await waiting[0]
-    elif waiting:
-        await asyncio.gather(*waiting)
+        for key, started in by_key.items():
+            self._shared.background.keep(touches.settle(self._cache, key, started, self._call))

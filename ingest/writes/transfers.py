@@ -4,8 +4,9 @@ All writes are conditional, so they lower nothing and may run beside commands. S
 are in one partition.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ingest.writes.announcement import Announcement
 from ingest.writes.retrying import Attempts
@@ -47,7 +48,7 @@ async def transfer(shared: Shared, key: ProgressKey, plan: Callable[[], Awaitabl
                 break
             written |= {step.view.key.content_id: step.view for step in batch if step.view}
         else:
-            await announcement.settle(written.values())
+            announcement.settle(written.values())
             return len(written)
     raise StoreUnavailable("the learner's views are being changed by others; try again")
 
@@ -59,6 +60,12 @@ async def enter_scope(shared: Shared, key: ProgressKey, scope: str) -> None:
 
 async def enter_scopes(shared: Shared, scopes: Mapping[ProgressKey, str]) -> None:
     """Does what ``enter_scope`` does for the scopes of several keys, in one write."""
+    if (entering := entering_of(shared, scopes)) is not None:
+        await entering
+
+
+def entering_of(shared: Shared, scopes: Mapping[ProgressKey, str]) -> Coroutine[Any, Any, None] | None:
+    """Returns what ``enter_scopes`` does. None if they are entered."""
     known = shared.entered_scopes
     # Another process may have erased an entry that this one remembers. The workers write the entry of a collection
     # again. They write none for a content by itself, so that one is always written here.
@@ -68,10 +75,13 @@ async def enter_scopes(shared: Shared, scopes: Mapping[ProgressKey, str]) -> Non
         if (place := (key.user_id, key.collection_id, key.context_id)) not in known
         or scope != key.collection_id
     }
-    if entries:
-        writes = (Write(LEARNER_SCOPES, place, {"scope": scope}) for place, scope in entries.items())
-        await shared.stores.rows.write(*writes)
-        known.update(dict.fromkeys(entries))
+    return _enter(shared, entries) if entries else None
+
+
+async def _enter(shared: Shared, entries: Mapping[tuple[str, str, str], str]) -> None:
+    writes = (Write(LEARNER_SCOPES, place, {"scope": scope}) for place, scope in entries.items())
+    await shared.stores.rows.write(*writes)
+    shared.entered_scopes.update(dict.fromkeys(entries))
 
 
 def put(view: View, stored: Row | None, changed_at: int) -> Change:

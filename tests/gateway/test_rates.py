@@ -15,7 +15,6 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import Receive
 
 from gateway.http.admission import address_of
-from gateway.http.cutoffs import Cutoff
 from gateway.http.rates import CREDIT, Account, Charge, Rates, points_sent
 from gateway.identity import make_token
 from gateway.settings import Settings, load_settings
@@ -24,6 +23,7 @@ from rules.errors import RateLimited, StoreUnavailable
 from rules.rates import TOLERANCE, Bucket, Rate
 from rules.viewers import Role, Viewer
 from stores.cache import Cache, Spending
+from stores.cutoffs import Cutoff
 from tests.gateway.conftest import KEY, Serving, http_scope
 from tests.gateway.test_metrics import grown, own
 

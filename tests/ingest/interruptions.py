@@ -1,6 +1,7 @@
 """Stores that are interrupted at one of the steps that change something: to be killed there, or for others to come in
 between."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Set
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from loaders.session import Shared
 from rules.errors import StoreUnavailable
 
 CHANGES = {"write", "insert_if_absent", "update_if", "delete_if", "write_together", "send"}
-OF_CACHE = {"raise_fields", "drop_field"}
+OF_CACHE = {"raise_fields", "raise_soon", "drop_field"}
 OF_BLOBS = {"put", "delete"}
 
 
@@ -63,6 +64,8 @@ class _Store:
         async def change(*arguments: Any, **named: Any) -> Any:
             return await self._interruption.step(lambda: found(*arguments, **named))
 
+        if name == "raise_soon":  # gives a future
+            return lambda *arguments, **named: asyncio.ensure_future(change(*arguments, **named))
         return change
 
 

@@ -1,5 +1,6 @@
 """What the protocol of a call promises (ingest/calls/acknowledgement.py), whoever dies between any two of its steps."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -170,12 +171,36 @@ async def test_a_refusal_takes_its_mark_back_and_a_store_that_is_away_leaves_it(
     with pytest.raises(Exception, match="start it first"):
         await end_view(session, A, ViewChange(NOW))
     assert await marks() == 0
-    interruption = Interruption(1, dies)
+    interruption = Interruption(2, dies)  # the row
     dying = Session(session.viewer, interruption.of(published.shared, cache=True))
     with pytest.raises(StoreUnavailable):
         await start_view(dying, A)
     assert await marks() == 1
     assert await reads_say(published, "ann", timedelta(0)) == await rows_say(published, "ann") == {}
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_no_row_is_written_before_the_cache_has_the_mark(published: Instance, name: str) -> None:
+    """Whatever else goes on beside the mark: a reader would trust a hash that lacks the change."""
+    call, wanted, _ = CALLS[name]
+    await start_view(published.session(), ViewCall("a", "course", "batch", "ann", LONG_AGO))
+    await published.shared.background.settled()
+    gate = asyncio.Event()
+
+    async def waits() -> None:
+        await gate.wait()
+
+    interruption = Interruption(0, waits)
+    held = Session(published.session("ann").viewer, interruption.of(published.shared, cache=True))
+    calling = asyncio.ensure_future(call(held))
+    while not interruption.happened:
+        await asyncio.sleep(0)
+    for _ in range(5):
+        assert await rows_say(published, "ann") == {"a": STARTED}
+    assert not calling.done()
+    gate.set()
+    await calling
+    assert await rows_say(published, "ann") == wanted
 
 
 async def dies_before_its_trigger(

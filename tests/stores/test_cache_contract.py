@@ -139,6 +139,18 @@ async def test_what_is_raised_by_who_leaves_never_comes_behind_a_deletion(cache:
     assert await cache.hashes(["hash", "other"]) == [{}, {"a": b"1", "b": b"1"}]
 
 
+async def test_what_is_raised_soon_is_raised_once_it_is_done_and_never_comes_behind_a_deletion(
+    cache: Cache,
+) -> None:
+    await cache.raise_fields("hash", {"a": b"2", "b": b"1"}, 60)
+    await cache.raise_soon("hash", {"a": b"1", "c": b"1"}, 60, drop=["b"])
+    assert await cache.hashes(["hash"]) == [{"a": b"2", "c": b"1"}]
+    cache.raise_soon("hash", {"d": b"1"}, 60)
+    await cache.delete("hash")
+    await cache.raise_fields("other", {"a": b"1"}, 60)  # behind all that was asked for
+    assert await cache.hashes(["hash"]) == [{}]
+
+
 async def test_changes_go_on_when_the_server_forgets_the_script_or_closes_the_connection(
     cache: ServerCache,
 ) -> None:
@@ -236,6 +248,7 @@ async def test_a_dead_cache_costs_nothing_and_raises_nothing(
         await dead.set("a", b"1", 60)
         assert await dead.hashes(["a", "b"]) == [{}, {}]
         await dead.raise_fields("a", {"f": b"1"}, 60)
+        await dead.raise_soon("a", {"f": b"1"}, 60)
         await dead.delete("a")
         assert await dead.claim("a", "one", 60)
         assert await dead.claim("a", "two", 60)
@@ -304,13 +317,15 @@ async def test_a_cache_that_missed_a_change_comes_back_without_what_it_concerns(
 ) -> None:
     """A server that was only cut off still has its hashes; one that lacks a change must not be read again."""
     await cache.raise_fields("changed", {"a": b"1"}, 60)
-    await cache.raise_fields("other", {"a": b"1"}, 60)
+    for key in ("other", "third"):
+        await cache.raise_fields(key, {"a": b"1"}, 60)
     async with away(cache, monkeypatch) as within:
         within.setattr(cache, "_raise_fields", dead_script)
         await cache.raise_fields("changed", {"a": b"2"}, 60)
         await cache.raise_fields("changed while left alone", {"a": b"1"}, 60)
+        await cache.raise_soon("third", {"a": b"2"}, 60)
         assert await cache.hashes(["changed", "other"]) == [{}, {}]
-    assert await cache.hashes(["changed", "other"]) == [{}, {"a": b"1"}]
+    assert await cache.hashes(["changed", "other", "third"]) == [{}, {"a": b"1"}, {}]
     cache.failures = 0
 
 

@@ -43,6 +43,44 @@ async def test_one_alone_goes_at_once_and_those_meanwhile_go_together() -> None:
     assert server.calls == [["a"], ["b", "c"]]
 
 
+async def test_what_nobody_waits_for_goes_with_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_raises, "SOON", 3600.0)
+    server = Server()
+    server.gate.set()
+    shared = SharedCalls(server.take)
+    later = [shared.add(change(key), soon=True) for key in "ab"]
+    await asyncio.sleep(0)
+    assert server.calls == []
+    await shared.add(change("c"))
+    assert server.calls == [["a", "b", "c"]]
+    assert all(one.done() for one in later)
+
+
+async def test_what_nobody_waits_for_is_sent_soon_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_raises, "SOON", 0.001)
+    server = Server()
+    server.gate.set()
+    shared = SharedCalls(server.take)
+    for key in "ab":
+        async with asyncio.timeout(5):
+            await shared.add(change(key), soon=True)
+    assert server.calls == [["a"], ["b"]]
+
+
+async def test_at_the_end_and_before_a_key_is_taken_away_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cache_raises, "SOON", 3600.0)
+    server = Server()
+    server.gate.set()
+    shared = SharedCalls(server.take)
+    shared.add(change("a"), soon=True)
+    await shared.passed(["a"])
+    shared.add(change("b"), soon=True)
+    await shared.settled()
+    assert server.calls == [["a"], ["b"]]
+
+
 async def test_a_call_that_fails_is_told_to_its_own_and_the_others_go_on() -> None:
     server = Server(1)
     shared = SharedCalls(server.take)

@@ -1,4 +1,4 @@
-"""Cutoffs: what cancels the work of a request, and can tell afterwards whether it did."""
+"""Cutoffs: what cancels the work of a task, and can tell afterwards whether it did."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ class Cutoff:
 
     def __init__(self, seconds: float) -> None:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - requests are answered in tasks
+        assert task is not None  # noqa: S101 - whatever waits is in one
         self._task, self._cut, self._before = task, False, task.cancelling()
         self._timer = task.get_loop().call_later(seconds, self.late)
 

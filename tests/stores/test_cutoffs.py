@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.http.cutoffs import Cutoff
 from gateway.http.limits import Deadline
+from stores.cutoffs import Cutoff
 
 
 async def cut_by(*cuts: Callable[[Cutoff, "asyncio.Task[Any]"], object]) -> tuple[bool, int]:
