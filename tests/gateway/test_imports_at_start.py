@@ -40,3 +40,8 @@ def test_an_embedded_instance_starts_without_the_client_of_opensearch() -> None:
 def test_a_worker_starts_without_the_graph() -> None:
     assert {"graph", "strawberry"} <= packages_after(SERVER)
     assert not {"graph", "strawberry", "graphql"} & packages_after(WORKER)
+
+
+def test_nothing_that_encrypts_files_is_imported_until_one_is_made() -> None:
+    for program in (SERVER, WORKER):
+        assert not {"stream_zip", "Crypto"} & packages_after(program)

@@ -30,7 +30,8 @@ def _as_it_was() -> Iterator[None]:
     }
     filters = logging.getLogger("cassandra.protocol").filters[:]
     yield
-    root.handlers[:], root.level = handlers, level
+    root.handlers[:] = handlers
+    root.setLevel(level)  # and no logger remembers another one
     for name, was in levels.items():
         logging.getLogger(name).setLevel(was)
     logging.getLogger("cassandra.protocol").filters[:] = filters

@@ -96,11 +96,19 @@ class Store:
         make = makers[source]
         await self.events.send(source.topic, *map(message, events))
         await self.events.send(source.topic, *(message(make(probe, str(n))) for n in range(PROBES)))
+        counted = Figures(source, (), (COUNT,), ((source.placed_by, (probe,)),))
         async with asyncio.timeout(VISIBLE_WITHIN):
-            while await self.ask(Figures(source, (), (COUNT,), ((source.placed_by, (probe,)),))) != [
-                (PROBES,)
-            ]:
+            while not await self._has(counted):
                 await asyncio.sleep(0.1)
+
+    async def _has(self, probes: Figures) -> bool:
+        """Whoever may answer: a mirror is asked for tables, once it lags little, and its engine for pages."""
+        lanes = [Lane.TABLES]
+        if isinstance(self.groups, MirroredGroups):
+            if probes.source is ACTIVITY_STATE and not self.groups.is_current:
+                return False
+            lanes.append(Lane.PAGES)
+        return all([await self.ask(probes, lane) == [(PROBES,)] for lane in lanes])
 
     async def ask(self, query: Query, lane: Lane = Lane.TABLES) -> list[tuple[Value, ...]]:
         found = await self.groups.query(query, lane)
