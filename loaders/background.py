@@ -27,12 +27,15 @@ class Background:
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs work to its end, within the caller's deadline, even if the caller is cancelled meanwhile, and whatever it
         costs."""
-        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self.keep(asyncio.create_task(_end(work, told), context=unstopped_context()))
+        task = asyncio.create_task(work, context=unstopped_context())
+        self.keep(task)
         try:
-            return await told
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_tell_failure)
+            raise
         finally:
-            del told  # it has the error, whose trace has this frame: they would hold each other
+            del task  # it has the error, whose trace has this frame: they would hold each other
 
     def keep(self, work: "asyncio.Future[Any]") -> None:
         """Has ``settled`` wait for work that goes on by itself."""
@@ -47,23 +50,11 @@ class Background:
             self._under_way.difference_update(ended)
 
 
-async def _end(work: Coroutine[Any, Any, T], told: "asyncio.Future[T]") -> None:
-    """Tells how the work ended. A failure is logged if its caller has left. A store that is away is no fault: the caller was told of no
-    end, and may send the call again."""
-    try:
-        result = await work
-    except Exception as error:
-        if not told.done():
-            told.set_exception(error)
-        elif isinstance(error, CohortError):
-            log.warning("a call whose caller had left failed: %s", loggable(error))
-        else:
-            log.error("a call whose caller had left failed", exc_info=error)
-    except BaseException:
-        told.cancel()
-        raise
-    else:
-        if not told.done():
-            told.set_result(result)
-    finally:
-        del told  # as above
+def _tell_failure(task: asyncio.Task[Any]) -> None:
+    """Logs how work failed whose caller has left. A store that is away is no fault: the caller was told of no end, and may send
+    the call again."""
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, CohortError):
+        log.warning("a call whose caller had left failed: %s", loggable(error))
+    elif error is not None:
+        log.error("a call whose caller had left failed", exc_info=error)
