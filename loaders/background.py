@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from contextvars import Context
+from functools import partial
 from typing import Any, TypeVar
 
 from rules.errors import CohortError, loggable
@@ -12,6 +13,7 @@ from stores.bills import unstopped_context
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+F = TypeVar("F", bound="asyncio.Future[Any]")
 
 
 class Background:
@@ -24,23 +26,21 @@ class Background:
         """Starts work that nobody waits for, without the caller's deadline. If it never happens, others do it again."""
         self.keep(asyncio.create_task(work, context=Context()))
 
+    def keep(self, work: "asyncio.Future[Any]") -> None:
+        """The same for work that goes on by itself."""
+        self._wait_for(work).add_done_callback(partial(_tell_failure, "work that nobody waits for failed"))
+
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs work to its end, within the caller's deadline, even if the caller is cancelled meanwhile, and whatever it
         costs."""
-        task = asyncio.create_task(work, context=unstopped_context())
-        self.keep(task)
+        task = self._wait_for(asyncio.create_task(work, context=unstopped_context()))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            task.add_done_callback(_tell_failure)
+            task.add_done_callback(partial(_tell_failure, "a call whose caller had left failed"))
             raise
         finally:
             del task  # it has the error, whose trace has this frame: they would hold each other
-
-    def keep(self, work: "asyncio.Future[Any]") -> None:
-        """Has ``settled`` wait for work that goes on by itself."""
-        self._under_way.add(work)
-        work.add_done_callback(self._under_way.discard)
 
     async def settled(self) -> None:
         """Waits until nothing is left: before the stores are closed."""
@@ -49,12 +49,17 @@ class Background:
             # From Python 3.12 on, waiting for what has ended gives their callbacks no turn.
             self._under_way.difference_update(ended)
 
+    def _wait_for(self, work: F) -> F:
+        self._under_way.add(work)
+        work.add_done_callback(self._under_way.discard)
+        return work
 
-def _tell_failure(task: asyncio.Task[Any]) -> None:
-    """Logs how work failed whose caller has left. A store that is away is no fault: the caller was told of no end, and may send
+
+def _tell_failure(what: str, work: "asyncio.Future[Any]") -> None:
+    """Logs how work failed of which nobody else hears. A store that is away is no fault: a caller was told of no end, and may send
     the call again."""
-    error = None if task.cancelled() else task.exception()
+    error = None if work.cancelled() else work.exception()
     if isinstance(error, CohortError):
-        log.warning("a call whose caller had left failed: %s", loggable(error))
+        log.warning("%s: %s", what, loggable(error))
     elif error is not None:
-        log.error("a call whose caller had left failed", exc_info=error)
+        log.error(what, exc_info=error)

@@ -113,9 +113,10 @@ class SharedCalls:
 
     async def settled(self) -> None:
         """Waits until nothing is left to send."""
-        self._begin()
-        while self._sending is not None:
-            await self._sending
+        while self._waiting or self._sending is not None:
+            self._begin()
+            if self._sending is not None:
+                await self._sending
 
     async def _send_all(self) -> None:
         try:
@@ -128,6 +129,7 @@ class SharedCalls:
                 except Exception as error:  # noqa: BLE001 - told to those who wait for it
                     tell(_told_of(together), error)
                 tell(_told_of(together))
+                del together, changes  # the error's trace has this frame: they would hold each other
         finally:
             self._sending = None
             tell(_told_of([*self._under_way, *self._waiting]))

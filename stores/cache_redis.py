@@ -129,6 +129,9 @@ class ServerCache:
     async def raise_fields(
         self, key: str, fields: Mapping[str, bytes], ttl: float, *, drop: Sequence[str] = ()
     ) -> None:
+        if self._recovery is not None:
+            self._doubt([key])
+            return
         with suppress(DeadlineExceeded):
             remaining(self._timeout)
             # Each call of the server has its time, but others may be before it.
@@ -137,14 +140,18 @@ class ServerCache:
     def raise_soon(
         self, key: str, fields: Mapping[str, bytes], ttl: float, *, drop: Sequence[str] = ()
     ) -> "asyncio.Future[None]":
-        return self._raised(key, fields, ttl, drop, soon=True)
+        if self._recovery is None:
+            return self._raised(key, fields, ttl, drop, soon=True)
+        self._doubt([key])
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
 
     def _raised(
         self, key: str, fields: Mapping[str, bytes], ttl: float, drop: Sequence[str], *, soon: bool = False
     ) -> "asyncio.Future[None]":
-        """What is done once the change was sent, or remembered where the server is away."""
-        if self._recovery is None:
-            self.meter.count("cache raise")
+        """What is done once the change was sent."""
+        self.meter.count("cache raise")
         return self._raises.add(HashChange(key, fields, max(1, int(ttl * 1000)), drop), soon=soon)
 
     async def _send_raises(self, changes: Sequence[HashChange]) -> None:

@@ -238,7 +238,7 @@ _IN_C: Any = getattr(ProtocolHandler, "col_parser", None)
 """What reads rows in the driver. None where that was installed without its parts in C."""
 
 
-class _Columns(list[Any]):
+class Columns(list[Any]):
     """The columns of answers, as the driver tells them. Those of a prepared statement it keeps, and has each answer read by the same
     list: so what reads them is made once. The driver makes it for each answer, which takes as long as ten rows."""
 
@@ -256,10 +256,17 @@ class _Columns(list[Any]):
         return ParseDesc(self.names, self.kinds, None, described, make_deserializers(self.kinds), _FORMAT)
 
 
+def columns_told(told: Sequence[Any]) -> Columns:
+    """The columns that an answer tells; those of before where it tells the same again, as answers of conditional writes do. Not of
+    collections, tuples and user-defined types: the driver makes a class anew each time that it hears of one."""
+    if any(kind.subtypes or issubclass(kind, _Parts) for *_, kind in told):
+        return Columns(told)
+    return _known_columns(*told)
+
+
 @lru_cache(maxsize=_MOST_KNOWN)
-def _columns(*told: Any) -> _Columns:
-    """Also where each answer tells them again, as those of conditional writes do."""
-    return _Columns(told)
+def _known_columns(*told: Any) -> Columns:
+    return Columns(told)
 
 
 class _Result(ProtocolHandler.message_types_by_opcode[ResultMessage.opcode]):  # type: ignore[misc]
@@ -278,7 +285,7 @@ class _Result(ProtocolHandler.message_types_by_opcode[ResultMessage.opcode]):  #
     def recv_results_metadata(self, f: Any, user_types: Any) -> None:
         super().recv_results_metadata(f, user_types)
         if self.column_metadata is not None:
-            self.column_metadata = _columns(*self.column_metadata)
+            self.column_metadata = columns_told(self.column_metadata)
 
     def recv_results_rows(
         self, f: BytesIO, protocol_version: int, user_types: Any, known: Any, encryption: Any
@@ -288,8 +295,8 @@ class _Result(ProtocolHandler.message_types_by_opcode[ResultMessage.opcode]):  #
             return
         self.recv_results_metadata(f, user_types)
         columns = self.column_metadata or known
-        if type(columns) is not _Columns:
-            columns = _Columns(columns)
+        if type(columns) is not Columns:
+            columns = Columns(columns)
         self.column_names, self.column_types = columns.names, columns.kinds
         self.parsed_rows = _IN_C.parse_rows(BytesIOReader(f.read()), columns.layout)
 

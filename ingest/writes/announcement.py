@@ -60,7 +60,7 @@ class Announcement:
         works = [*map(self.mark, keys), *(() if meanwhile is None else (meanwhile,))]
         try:
             # One alone needs no task.
-            results = [await works[0]] if len(works) == 1 else await asyncio.gather(*works)
+            results = [await works[0]] if len(works) == 1 else await _all_ended(works)
             yield None if meanwhile is None else results[-1]
         except BaseException as error:
             refused = isinstance(error, CohortError) and not isinstance(error, StoreUnavailable)
@@ -79,3 +79,15 @@ class Announcement:
                 by_key.setdefault(view.key.progress_key, []).append(view)
         for key, started in by_key.items():
             self._shared.background.keep(touches.settle(self._cache, key, started, self._call))
+
+
+async def _all_ended(works: Iterable[Awaitable[Any]]) -> list[Any]:
+    """What they gave, or the first error once all have ended: no mark is set behind the taking back of it."""
+    ended = await asyncio.gather(*works, return_exceptions=True)
+    failed = next((one for one in ended if isinstance(one, BaseException)), None)
+    try:
+        if failed is not None:
+            raise failed
+        return ended
+    finally:
+        del ended, failed  # their traces have this frame: they would hold each other

@@ -89,3 +89,25 @@ async def test_how_a_command_fails_whose_caller_has_left_is_told_in_the_log(
     gc.collect()
     assert [(record.levelno, bool(record.exc_info)) for record in caplog.records] == [told]
     assert unheard == []
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(StoreUnavailable("away"), (logging.WARNING, False)), (RuntimeError("wrong"), (logging.ERROR, True))],
+)
+async def test_how_work_fails_that_nobody_waits_for_is_told_in_the_log(
+    error: Exception, told: tuple[int, bool], caplog: pytest.LogCaptureFixture
+) -> None:
+    background = Background()
+
+    async def fails() -> None:
+        raise error
+
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    background.start(fails())
+    background.keep(future)
+    future.set_exception(error)
+    await background.settled()
+    while len(caplog.records) < 2:
+        await asyncio.sleep(0)
+    assert [(record.levelno, bool(record.exc_info)) for record in caplog.records] == [told] * 2

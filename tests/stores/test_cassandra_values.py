@@ -21,7 +21,7 @@ from cassandra.cqltypes import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stores.cassandra_values import MOMENTS, decoder, parts_of
+from stores.cassandra_values import MOMENTS, columns_told, decoder, parts_of
 
 FORMAT = 5
 _SCALARS: Mapping[Any, st.SearchStrategy[Any]] = {
@@ -130,3 +130,29 @@ def test_a_moment_of_a_part_is_aware_and_bound_again_as_the_driver_does() -> Non
     assert sent == kind.serialize([(at,)], FORMAT)
     assert decoded.deserialize(sent, FORMAT) == [{"one": at}]
     assert decoded.deserialize(sent, FORMAT)[0]["one"].utcoffset() == timedelta()
+
+
+def test_columns_that_are_told_again_are_known_unless_anything_of_them_has_changed() -> None:
+    """As answers of conditional writes tell them each time. After an ALTER a column may have another type or place."""
+    told = [("ks", "t", "a", UTF8Type), ("ks", "t", "b", Int32Type)]
+    known = columns_told(told)
+    assert columns_told([*told]) is known
+    assert (known.names, known.kinds) == (["a", "b"], [UTF8Type, Int32Type])
+    others = (
+        [told[0], ("ks", "t", "b", LongType)],
+        [told[0], ("ks", "t", "c", Int32Type)],
+        [told[0], ("ks", "u", "b", Int32Type)],
+        told[::-1],
+        told[:1],
+    )
+    for other in others:
+        assert columns_told(other) == other
+        assert columns_told(told) is known
+
+
+@pytest.mark.parametrize("kind", [of(MapType, UTF8Type, Int32Type), udt(Int32Type), of(ListType, UTF8Type)])
+def test_columns_of_types_that_the_driver_makes_anew_each_time_take_no_others_place(kind: Any) -> None:
+    decoded = parts_of(kind, decoder(kind, MOMENTS, frozenset))
+    for each in (kind, decoded):
+        told = [("ks", "t", "a", each)]
+        assert columns_told(told) is not columns_told(told)
