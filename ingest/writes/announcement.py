@@ -57,11 +57,14 @@ class Announcement:
         - If the call is refused, nothing has changed: the marks are taken back.
         - If a store is away, the marks stay: the rows may have been written, so a reader has to look.
         """
-        works = [*map(self.mark, keys), *(() if meanwhile is None else (meanwhile,))]
+        marks: list[Awaitable[None]] = [self.mark(key) for key in keys]
+        if meanwhile is not None or len(marks) > 1:  # one alone needs no task
+            marks = [asyncio.ensure_future(mark) for mark in marks]
         try:
-            # One alone needs no task.
-            results = [await works[0]] if len(works) == 1 else await asyncio.gather(*works)
-            yield None if meanwhile is None else results[-1]
+            found = None if meanwhile is None else await meanwhile
+            for mark in marks:
+                await mark
+            yield found
         except BaseException as error:
             refused = isinstance(error, CohortError) and not isinstance(error, StoreUnavailable)
             for key in keys:
