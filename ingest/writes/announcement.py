@@ -1,7 +1,7 @@
 """The mark that a call sets on the hashes of the keys whose views it writes (loaders/touches.py)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Collection, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from os import getpid
@@ -57,11 +57,8 @@ class Announcement:
         - If the call is refused, nothing has changed: the marks are taken back.
         - If a store is away, the marks stay: the rows may have been written, so a reader has to look.
         """
-        works = [*map(self.mark, keys), *(() if meanwhile is None else (meanwhile,))]
         try:
-            # One alone needs no task.
-            results = [await works[0]] if len(works) == 1 else await _all_ended(works)
-            yield None if meanwhile is None else results[-1]
+            yield await _ended([self.mark(key) for key in keys], meanwhile)
         except BaseException as error:
             refused = isinstance(error, CohortError) and not isinstance(error, StoreUnavailable)
             for key in keys:
@@ -81,13 +78,17 @@ class Announcement:
             self._shared.background.keep(touches.settle(self._cache, key, started, self._call))
 
 
-async def _all_ended(works: Iterable[Awaitable[Any]]) -> list[Any]:
-    """What they gave, or the first error once all have ended: no mark is set behind the taking back of it."""
-    ended = await asyncio.gather(*works, return_exceptions=True)
-    failed = next((one for one in ended if isinstance(one, BaseException)), None)
+async def _ended(marks: Sequence[Coroutine[Any, Any, None]], meanwhile: Awaitable[T] | None) -> T | None:
+    """What ``meanwhile`` gives, once the marks are set. Where it fails all have ended, too: no mark is set behind its taking back."""
+    if meanwhile is None and len(marks) == 1:  # one alone needs no task
+        await marks[0]
+        return None
+    tasks = [asyncio.ensure_future(mark) for mark in marks]
     try:
-        if failed is not None:
-            raise failed
-        return ended
+        found = None if meanwhile is None else await meanwhile
     finally:
-        del ended, failed  # their traces have this frame: they would hold each other
+        if tasks:
+            await asyncio.wait(tasks)
+    for task in tasks:
+        task.result()
+    return found
