@@ -16,11 +16,12 @@ from ingest.commands.enrolments import EnrolmentCall, enrol
 from ingest.commands.views import end_view, start_view, update_view
 from ingest.jobs.reconcile import reconcile
 from ingest.modes.strategies import Copy, Strict
+from ingest.writes.announcement import Announcement
 from loaders.session import Session
 from loaders.touches import DEAD_AFTER, hash_key
 from resolvers.enrolments import enrolments_page
 from rules.content_states import ContentState
-from rules.errors import StoreUnavailable
+from rules.errors import InvalidInput, StoreUnavailable
 from rules.identifiers import ProgressKey
 from rules.progress import Status
 from rules.tracking import TrackingMode
@@ -201,6 +202,34 @@ async def test_no_row_is_written_before_the_cache_has_the_mark(published: Instan
     gate.set()
     await calling
     assert await rows_say(published, "ann") == wanted
+
+
+async def test_what_is_refused_beside_the_mark_leaves_no_mark(
+    published: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the cache is slow to set it: else readers would go to the rows until a call that was never made counts as dead."""
+    cache, key = published.shared.stores.cache, ProgressKey("ann", "course", "batch")
+    sound, calls = cache.raise_fields, []
+
+    async def slow_at_first(*args: Any, **more: Any) -> None:
+        calls.append(args)
+        if len(calls) == 1:
+            await asyncio.sleep(0.05)
+        await sound(*args, **more)
+
+    async def refused() -> None:
+        while not calls:
+            await asyncio.sleep(0)
+        raise InvalidInput("not so", field="views")
+
+    monkeypatch.setattr(cache, "raise_fields", slow_at_first)
+    with pytest.raises(InvalidInput):
+        async with Announcement(published.shared).writing([key], refused()):
+            raise AssertionError("nothing may be written")
+    await asyncio.sleep(0.1)
+    (fields,) = await cache.hashes([hash_key(key)])
+    assert len(calls) == 2, "the mark, and its taking back"
+    assert not [name for name in fields if name.startswith("!")]
 
 
 async def dies_before_its_trigger(
