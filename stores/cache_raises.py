@@ -79,21 +79,9 @@ class SharedCalls:
         self._context = Context()
         """An empty one: no caller's deadline or bill is the others'."""
 
-    def add(self, change: HashChange, *, soon: bool = False) -> "asyncio.Future[None]":
-        """Returns what is done once the change was sent, in the order of these calls. Whoever leaves it takes nothing back. ``soon``:
-        it may wait for SOON seconds."""
-        return self._added(change, soon=soon)
-
-    async def passed(self, keys: Collection[str]) -> None:
-        """Returns once every change of these keys that was asked for before was sent, or failed: also one whose caller has left.
-        DeadlineExceeded if it takes longer."""
-        asked = {change.key for change, _ in (*self._under_way, *self._waiting) if change is not None}
-        if not asked.isdisjoint(keys):
-            with suppress(Exception):  # told to those whose changes they are
-                await in_time(self._added(None))
-            remaining(0)
-
-    def _added(self, change: HashChange | None, *, soon: bool = False) -> "asyncio.Future[None]":
+    def add(self, change: HashChange | None, *, soon: bool = False) -> "asyncio.Future[None]":
+        """Returns what is done once the change was sent, in the order of these calls; with None, once those before it were. Whoever
+        leaves it takes nothing back. ``soon``: it may wait for SOON seconds."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         self._waiting.append((change, done))
@@ -102,6 +90,15 @@ class SharedCalls:
         elif self._later is None:
             self._later = loop.call_later(SOON, self._begin, context=self._context)
         return done
+
+    async def passed(self, keys: Collection[str]) -> None:
+        """Returns once every change of these keys that was asked for before was sent, or failed: also one whose caller has left.
+        DeadlineExceeded if it takes longer."""
+        asked = {change.key for change, _ in (*self._under_way, *self._waiting) if change is not None}
+        if not asked.isdisjoint(keys):
+            with suppress(Exception):  # told to those whose changes they are
+                await in_time(self.add(None))
+            remaining(0)
 
     def _begin(self) -> None:
         """Sends what waits, unless that is under way."""

@@ -50,6 +50,9 @@ MCP_PATH = "/mcp"
 REFUSED = -32010
 """The code of what Cohort refuses, where errors are those of JSON-RPC; ``data.code`` says why, as everywhere."""
 
+INTERNAL = "something went wrong here; it is logged"
+"""What a client is told of a fault that nobody foresaw."""
+
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 """The headers of every 401: what would be right (RFC 9110, 15.5.2)."""
 
@@ -156,9 +159,7 @@ async def _of_a_layer(_request: Request, _error: Exception) -> JSONResponse:
 
 def internal_error() -> JSONResponse:
     """The answer to a request that failed as nobody foresaw. Why stands in the log alone."""
-    return error_response(
-        HTTPStatus.INTERNAL_SERVER_ERROR, CohortError.code, "something went wrong here; it is logged"
-    )
+    return error_response(HTTPStatus.INTERNAL_SERVER_ERROR, CohortError.code, INTERNAL)
 
 
 HANDLERS: dict[int | type[Exception], ExceptionHandler] = {

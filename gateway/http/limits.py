@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.http.costs import CAME
 from gateway.http.errors import early_refusal
 from gateway.http.heads import heads_of
-from gateway.http.layers import Layer
+from gateway.http.layers import Layer, at_start
 from rules.errors import DeadlineExceeded, Overloaded
 from stores.cutoffs import Cutoff
 from stores.deadline import deadline, until
@@ -104,15 +103,13 @@ class Deadline(Layer):
         with deadline(self._seconds):
             cutoff, has_begun = Cutoff(self._seconds + 2 * GRACE), False
 
-            def begun(message: Message) -> Awaitable[None]:
+            def note(_: Message) -> None:
                 nonlocal has_begun
-                if message["type"] == "http.response.start":
-                    has_begun = True
-                    cutoff.stop()
-                return send(message)
+                has_begun = True
+                cutoff.stop()
 
             try:
-                await self.app(scope, receive, begun)
+                await self.app(scope, receive, at_start(send, note))
                 return
             except (asyncio.CancelledError, TimeoutError):
                 if not cutoff.ended() or has_begun:

@@ -213,12 +213,17 @@ class Rates:
 def points_sent(request: HTTPConnection) -> int:
     """What a request costs for its bytes alone, at least 1."""
     announced = int(heads_of(request.scope).get(b"content-length", 0))  # one in chunks announces nothing
-    return max(points_read(request), _points(request, announced))
+    return _points(request, max(announced, _came(request)))
 
 
 def points_read(request: HTTPConnection) -> int:
     """The same for what was read of it by now: of a body that is refused, that may be nothing."""
-    return _points(request, request.scope.get("state", {}).get(CAME, 0))
+    return _points(request, _came(request))
+
+
+def _came(request: HTTPConnection) -> int:
+    came: int = request.scope.get("state", {}).get(CAME, 0)
+    return came
 
 
 def _points(request: HTTPConnection, body: int) -> int:
@@ -286,21 +291,16 @@ def tell_rate(state: Mapping[str, Any], headers: Headers) -> None:
 
 def charge_begun(request: HTTPConnection, viewer: Viewer) -> None:
     """Begins the charge of this request; once, however often it is asked who sent it. RateLimited as in ``Rates.begin``."""
-    rates = _rates(request)
-    state = request.scope.setdefault("state", {})
-    if rates is not None and CHARGE not in state:
-        state[CHARGE] = rates.begin(viewer, request)
+    _begin(request, lambda rates: rates.begin(viewer, request))
 
 
 def refusal_counted(request: HTTPConnection, error: CohortError) -> CohortError:
     """The error to answer with. What was refused before it was known who sent it costs its address a point; RateLimited if it
     has none left."""
-    rates = _rates(request)
-    own_fault = isinstance(error, StoreUnavailable | Overloaded | RateLimited)
-    if rates is None or own_fault or hasattr(request.state, CHARGE):
+    if isinstance(error, StoreUnavailable | Overloaded | RateLimited):  # no fault of who sent it
         return error
     try:
-        setattr(request.state, CHARGE, rates.begin_unknown(request))
+        _begin(request, lambda rates: rates.begin_unknown(request))
     except RateLimited as limited:
         return limited
     return error
@@ -308,9 +308,15 @@ def refusal_counted(request: HTTPConnection, error: CohortError) -> CohortError:
 
 def count_refusal(request: HTTPConnection) -> None:
     """The same of what HTTP refuses, which is told as it is, whatever is left."""
+    _begin(request, lambda rates: rates.begin_refused(request))
+
+
+def _begin(request: HTTPConnection, begin: "Callable[[Rates], Charge | None]") -> None:
+    """Notes the charge that ``begin`` gives, where there are rates and the request has none yet."""
     rates = _rates(request)
-    if rates is not None and not hasattr(request.state, CHARGE):
-        setattr(request.state, CHARGE, rates.begin_refused(request))
+    state = request.scope.setdefault("state", {})
+    if rates is not None and CHARGE not in state:
+        state[CHARGE] = begin(rates)
 
 
 def _rates(request: HTTPConnection) -> Rates | None:

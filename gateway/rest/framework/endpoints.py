@@ -24,6 +24,7 @@ from gateway.http.admission import slot_for
 from gateway.http.conditional import conditional, has_already
 from gateway.http.costs import bill_of_request
 from gateway.http.disconnect import while_connected
+from gateway.http.errors import INTERNAL
 from gateway.http.on_behalf import FOR_HEADER, managed_token, only
 from gateway.http.rates import count_refusal, refusal_counted
 from gateway.rest.framework.envelope import (
@@ -160,7 +161,7 @@ class Endpoint(Generic[R]):
             return self._refused(told, refusal_counted(request, error))
         except Exception:
             log.exception("internal error at %s", self.path)
-            return self._refused(told, CohortError("something went wrong here; it is logged"))
+            return self._refused(told, CohortError(INTERNAL))
 
     async def _answer(self, request: Request, told: _Told) -> Response:
         document = (
